@@ -1,0 +1,94 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target: Swift 6 mode, explicit imports, warnings are errors.
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// Targets that call Linux file functions beyond POSIX.
+let gnuSource: [CSetting] = [.define("_GNU_SOURCE")]
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let arguments = Target.Dependency.product(
+    name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "radiator",
+    products: [
+        .executable(name: "radiatord", targets: ["radiatord"]),
+        .executable(name: "radiator-log", targets: ["radiator-log"]),
+        .executable(name: "radiator-bench", targets: ["radiator-bench"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        .target(name: "CChecksum"),
+        .target(name: "Base", swiftSettings: strict),
+        .target(
+            name: "LogStore", dependencies: ["Base", "CChecksum", collections],
+            cSettings: gnuSource, swiftSettings: strict),
+        .target(
+            name: "Broker", dependencies: ["Base", "LogStore", nioCore, collections],
+            swiftSettings: strict),
+        .target(name: "StompCodec", dependencies: ["Base", nioCore], swiftSettings: strict),
+        .target(
+            name: "Server",
+            dependencies: [
+                "Base", "LogStore", "Broker", "StompCodec", nioCore, nioPosix, collections, logging,
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "TOMLKit", package: "TOMLKit"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "radiatord", dependencies: ["Server", arguments], swiftSettings: strict),
+        .executableTarget(
+            name: "radiator-log", dependencies: ["Base", "LogStore", arguments],
+            path: "tools/logtool", swiftSettings: strict),
+        .executableTarget(
+            name: "radiator-bench", dependencies: ["Base", nioCore, nioPosix, arguments],
+            path: "Benchmarks/radiator-bench", swiftSettings: strict),
+
+        .target(
+            name: "TestSupport", dependencies: ["Base", "LogStore", "Broker", nioCore, collections],
+            path: "Tests/Support", swiftSettings: strict),
+        .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: strict),
+        .testTarget(
+            name: "LogStoreTests", dependencies: ["Base", "LogStore", "TestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "FormatTests", dependencies: ["Base", "LogStore", "TestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "BrokerTests", dependencies: ["Base", "Broker", "TestSupport", nioCore],
+            swiftSettings: strict),
+        .testTarget(
+            name: "StompCodecTests", dependencies: ["Base", "StompCodec", nioCore],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ServerTests",
+            dependencies: ["Base", "Broker", "Server", "StompCodec", "TestSupport", nioCore, nioEmbedded],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["Base", "LogStore", "TestSupport"],
+            swiftSettings: strict),
+        .testTarget(name: "TidyTests", swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c11
+)

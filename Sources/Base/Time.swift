@@ -1,0 +1,74 @@
+/// A reading of a clock that never goes back; nanoseconds since an arbitrary start.
+///
+/// Only differences mean anything. Deterministic code takes it as an argument.
+package struct MonotonicTime: Comparable, Hashable, Sendable {
+    package let nanoseconds: UInt64
+
+    package init(nanoseconds: UInt64) {
+        self.nanoseconds = nanoseconds
+    }
+
+    package static func < (left: Self, right: Self) -> Bool {
+        left.nanoseconds < right.nanoseconds
+    }
+
+    /// The time `duration` later; stops at the largest representable time.
+    package func advanced(by duration: Interval) -> MonotonicTime {
+        let (sum, overflow) = nanoseconds.addingReportingOverflow(duration.nanoseconds)
+        return MonotonicTime(nanoseconds: overflow ? .max : sum)
+    }
+
+    /// The time since `earlier`; zero when `earlier` is later.
+    package func since(_ earlier: MonotonicTime) -> Interval {
+        Interval(nanoseconds: nanoseconds > earlier.nanoseconds ? nanoseconds - earlier.nanoseconds : 0)
+    }
+}
+
+/// Milliseconds since 1970 by the system's clock, which may jump.
+package struct WallTime: Comparable, Hashable, Sendable {
+    package let milliseconds: UInt64
+
+    package init(milliseconds: UInt64) {
+        self.milliseconds = milliseconds
+    }
+
+    package static func < (left: Self, right: Self) -> Bool {
+        left.milliseconds < right.milliseconds
+    }
+}
+
+/// What deterministic code is told about time: both clocks, read together once per turn.
+package struct Instant: Sendable, Equatable {
+    package let monotonic: MonotonicTime
+    package let wall: WallTime
+
+    package init(monotonic: MonotonicTime, wall: WallTime) {
+        self.monotonic = monotonic
+        self.wall = wall
+    }
+}
+
+/// A length of time in nanoseconds, never negative.
+package struct Interval: Comparable, Hashable, Sendable {
+    package let nanoseconds: UInt64
+
+    package init(nanoseconds: UInt64) {
+        self.nanoseconds = nanoseconds
+    }
+
+    package static let zero = Interval(nanoseconds: 0)
+
+    package static func milliseconds(_ count: UInt64) -> Interval {
+        Interval(nanoseconds: count * 1_000_000)
+    }
+
+    package static func seconds(_ count: UInt64) -> Interval {
+        Interval(nanoseconds: count * 1_000_000_000)
+    }
+
+    package var milliseconds: UInt64 { nanoseconds / 1_000_000 }
+
+    package static func < (left: Self, right: Self) -> Bool {
+        left.nanoseconds < right.nanoseconds
+    }
+}

@@ -1,0 +1,98 @@
+package import Base
+
+/// What the configuration says about destinations; the broker's own copy, in its own words.
+package struct BrokerSettings: Sendable, Equatable {
+    /// Where a queue keeps its messages.
+    package enum Storage: Sendable, Equatable { case persistent, memory }
+
+    /// What happens to a message that a full queue cannot take.
+    package enum Overflow: Sendable, Equatable { case reject, dropOldest }
+
+    /// What happens to a topic's subscriber that does not read.
+    package enum SlowConsumer: Sendable, Equatable { case drop, disconnect }
+
+    /// How one queue behaves.
+    package struct QueuePolicy: Sendable, Equatable {
+        package var storage = Storage.persistent
+        /// Credit of each subscription to this queue; nil means that the connection's shared credit
+        /// (`prefetch` of the settings) holds.
+        package var prefetch: Int?
+        /// 0 = no limit.
+        package var messagesMax = 0
+        /// 0 = no limit. Memory queues that set none get `memoryQueueBytesDefault`.
+        package var bytesMax = 0
+        package var overflow = Overflow.reject
+
+        package init() {}
+    }
+
+    /// How one topic behaves.
+    package struct TopicPolicy: Sendable, Equatable {
+        /// Bytes that may wait for one subscriber.
+        package var bufferBytes = 1 << 20
+        package var slowConsumer = SlowConsumer.drop
+
+        package init() {}
+    }
+
+    /// A policy for one name, or for all that a pattern matches.
+    package struct Rule<Policy: Sendable & Equatable>: Sendable, Equatable {
+        package var pattern: String
+        /// False for an exact name, which is created at start.
+        package var isPattern: Bool
+        package var policy: Policy
+
+        package init(pattern: String, isPattern: Bool, policy: Policy) {
+            self.pattern = pattern
+            self.isPattern = isPattern
+            self.policy = policy
+        }
+    }
+
+    /// A fan-out and the queues that each of its messages goes to.
+    package struct FanoutRule: Sendable, Equatable {
+        package var name: String
+        package var children: [String]
+
+        package init(name: String, children: [String]) {
+            self.name = name
+            self.children = children
+        }
+    }
+
+    /// Patterns of the names that clients may create by using them.
+    package var createAllow = ["/queue/>", "/topic/>"]
+    package var queueDefaults = QueuePolicy()
+    package var topicDefaults = TopicPolicy()
+    package var queues: [Rule<QueuePolicy>] = []
+    package var fanouts: [FanoutRule] = []
+    package var topics: [Rule<TopicPolicy>] = []
+    /// Unacknowledged messages per connection over all its subscriptions that have no credit of
+    /// their own.
+    package var prefetch = 1
+    package var limits = BrokerLimits()
+
+    package init() {}
+
+    /// `max_bytes` of a memory queue that sets none.
+    package static let memoryQueueBytesDefault = 64 << 20
+}
+
+/// Bounds on everything that clients can feed into the broker.
+package struct BrokerLimits: Sendable, Equatable {
+    /// Sessions at once.
+    package var connections = 50_000
+    /// Enough for any sane client; each costs a few hundred bytes.
+    package var subscriptionsPerConnection = 1000
+    /// Largest credit that a subscription may ask for; each delivery in flight costs about 64 bytes.
+    package var prefetchMax = 65_535
+    /// Transactions open at once in one session.
+    package var transactionsPerConnection = 16
+    package var transactionMessages = 10_000
+    package var transactionBytes = 64 << 20
+    package var transactionAge = Interval.seconds(300)
+    /// Destinations in all, so that names cannot fill the memory.
+    package var destinations = 1_000_000
+
+    package init() {}
+}

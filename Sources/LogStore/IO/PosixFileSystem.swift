@@ -1,0 +1,164 @@
+import Glibc
+
+/// The operating system's files. One of the few places with unsafe pointers.
+package struct PosixFileSystem: FileSystem {
+    /// A file descriptor.
+    package struct File: BitwiseCopyable, Sendable {
+        let descriptor: Int32
+    }
+
+    package init() {}
+
+    package func open(_ path: String, _ mode: FileMode) throws(FileError) -> File {
+        let flags: Int32 =
+            switch mode {
+            case .read: O_RDONLY | O_CLOEXEC
+            case .update: O_RDWR | O_CLOEXEC
+            case .create: O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC
+            }
+        while true {
+            let descriptor = Glibc.open(path, flags, 0o640)
+            if descriptor >= 0 { return File(descriptor: descriptor) }
+            if errno != EINTR { throw failure("open", path) }
+        }
+    }
+
+    package func close(_ file: File) {
+        _ = Glibc.close(file.descriptor)
+    }
+
+    package func read(
+        _ file: File, at offset: Int, into span: inout OutputRawSpan
+    ) throws(FileError) {
+        var position = offset
+        while span.freeCapacity > 0 {
+            let count = span.withUnsafeMutableBytes { buffer, initialized in
+                guard let base = buffer.baseAddress else { return 0 }
+                let count = pread(
+                    file.descriptor, base + initialized, buffer.count - initialized, off_t(position))
+                if count > 0 { initialized += count }
+                return count
+            }
+            if count == 0 { return }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw failure("read", path(of: file))
+            }
+            position += count
+        }
+    }
+
+    package func write(_ file: File, at offset: Int, _ bytes: RawSpan) throws(FileError) {
+        var done = 0
+        while done < bytes.byteCount {
+            let count = bytes.withUnsafeBytes { buffer in
+                buffer.baseAddress.map {
+                    pwrite(file.descriptor, $0 + done, buffer.count - done, off_t(offset + done))
+                } ?? 0
+            }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw failure("write", path(of: file))
+            }
+            done += count
+        }
+    }
+
+    package func syncData(_ file: File) throws(FileError) {
+        // Not repeated on any error: after a failed sync the kernel may have dropped the pages.
+        if fdatasync(file.descriptor) != 0 { throw failure("fdatasync", path(of: file)) }
+    }
+
+    package func syncDirectory(_ directory: String) throws(FileError) {
+        let descriptor = Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure("open", directory) }
+        defer { _ = Glibc.close(descriptor) }
+        if fsync(descriptor) != 0 { throw failure("fsync", directory) }
+    }
+
+    package func size(_ file: File) throws(FileError) -> Int {
+        var status = stat()
+        guard fstat(file.descriptor, &status) == 0 else { throw failure("stat", path(of: file)) }
+        return Int(status.st_size)
+    }
+
+    package func truncate(_ file: File, to length: Int) throws(FileError) {
+        if ftruncate(file.descriptor, off_t(length)) != 0 {
+            throw failure("truncate", path(of: file))
+        }
+    }
+
+    package func rename(_ path: String, to newPath: String) throws(FileError) {
+        if Glibc.rename(path, newPath) != 0 { throw failure("rename", path) }
+    }
+
+    package func remove(_ path: String) throws(FileError) {
+        if unlink(path) != 0 { throw failure("remove", path) }
+    }
+
+    package func list(_ directory: String) throws(FileError) -> [String] {
+        guard let stream = opendir(directory) else { throw failure("list", directory) }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    package func createDirectory(_ path: String) throws(FileError) {
+        if mkdir(path, 0o750) == 0 { return }
+        if errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex {
+            try createDirectory(String(path[..<slash]))
+            if mkdir(path, 0o750) == 0 { return }
+        }
+        guard errno == EEXIST else { throw failure("create directory", path) }
+    }
+
+    package func lock(_ path: String) throws(FileError) -> File {
+        let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        guard descriptor >= 0 else { throw failure("open", path) }
+        if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            let error = failure("lock", path)
+            _ = Glibc.close(descriptor)
+            throw error
+        }
+        return File(descriptor: descriptor)
+    }
+
+    package func freeBytes(_ directory: String) throws(FileError) -> Int {
+        var status = statvfs()
+        guard statvfs(directory, &status) == 0 else { throw failure("statvfs", directory) }
+        return Int(status.f_bavail) * Int(status.f_frsize)
+    }
+
+    /// The path that the system knows for an open file; for messages only.
+    private func path(of file: File) -> String {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let saved = errno
+        let count = readlink("/proc/self/fd/\(file.descriptor)", &buffer, buffer.count - 1)
+        errno = saved
+        guard count > 0 else { return "descriptor \(file.descriptor)" }
+        return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    private func failure(_ operation: String, _ path: String) -> FileError {
+        let code = errno
+        let reason: FileError.Reason =
+            switch code {
+            case ENOENT: .notFound
+            case EEXIST: .exists
+            case ENOSPC, EDQUOT: .noSpace
+            case EWOULDBLOCK: .locked
+            case EROFS: .readOnly
+            case EACCES, EPERM: .notPermitted
+            case EMFILE, ENFILE: .tooManyOpenFiles
+            default: .other(code)
+            }
+        return FileError(
+            reason: reason, operation: operation, path: path, detail: String(cString: strerror(code)))
+    }
+}
