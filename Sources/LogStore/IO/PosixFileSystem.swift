@@ -28,14 +28,20 @@ package struct PosixFileSystem: FileSystem {
     }
 
     package func read(
-        _ file: File, at offset: Int, into span: inout OutputRawSpan
+        _ file: File,
+        at offset: Int,
+        into span: inout OutputRawSpan
     ) throws(FileError) {
         var position = offset
         while span.freeCapacity > 0 {
             let count = span.withUnsafeMutableBytes { buffer, initialized in
                 guard let base = buffer.baseAddress else { return 0 }
                 let count = pread(
-                    file.descriptor, base + initialized, buffer.count - initialized, off_t(position))
+                    file.descriptor,
+                    base + initialized,
+                    buffer.count - initialized,
+                    off_t(position)
+                )
                 if count > 0 { initialized += count }
                 return count
             }
@@ -159,6 +165,10 @@ package struct PosixFileSystem: FileSystem {
             default: .other(code)
             }
         return FileError(
-            reason: reason, operation: operation, path: path, detail: String(cString: strerror(code)))
+            reason: reason,
+            operation: operation,
+            path: path,
+            detail: String(cString: strerror(code))
+        )
     }
 }
