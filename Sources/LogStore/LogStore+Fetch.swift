@@ -13,9 +13,10 @@ extension LogStore {
     }
 
     /// Reads unsettled entries of a queue from `sequence` on, in rising order, at most so many
-    /// messages, and until `bytesMax` is passed. Entries that are still in the tail are lent to
-    /// `take` at once; for others a read job is made. A run stays inside one segment, so it may be
-    /// shorter than asked.
+    /// messages, and until `bytesMax` is passed.
+    ///
+    /// Entries that are still in the tail are lent to `take` at once; for others a read job is
+    /// made. A run stays inside one segment, so it may be shorter than asked.
     package func fetch(
         _ id: QueueID,
         from sequence: EntrySequence,

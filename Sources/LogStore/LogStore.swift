@@ -65,7 +65,9 @@ package final class LogStore {
     var jobs: [StoreJob] = []
     var notices: [StoreNotice] = []
 
-    /// Begins where recovery ended. `Recovery.open` calls this.
+    /// Begins where recovery ended.
+    ///
+    /// `Recovery.open` calls this.
     init(_ recovered: RecoveredLog, options: LogStoreOptions) {
         self.options = options
         id = recovered.store
@@ -196,6 +198,7 @@ package final class LogStore {
     }
 
     /// Appends one message with an entry in each of several queues; sequences in their order.
+    ///
     /// Unknown queues are left out of the entries and of the result.
     package func enqueue(
         headers: RawSpan,
@@ -237,8 +240,9 @@ package final class LogStore {
         return entries.map { EntrySequence($0.1) }
     }
 
-    /// Says that an entry is done; false if it is unknown or was done before. The record follows at
-    /// the turn's end, merged with the others of the queue.
+    /// Says that an entry is done; false if it is unknown or was done before.
+    ///
+    /// The record follows at the turn's end, merged with the others of the queue.
     @discardableResult
     package func settle(
         _ id: QueueID,
@@ -288,8 +292,10 @@ package final class LogStore {
         state.purge(queue, below: end.value)
     }
 
-    /// Makes everything until `endUnit` atomic. `bytes` is about what its messages come to, so that a
-    /// unit larger than the rest of the segment begins a new one.
+    /// Makes everything until `endUnit` atomic.
+    ///
+    /// `bytes` is about what its messages come to, so that a unit larger than the rest of the
+    /// segment begins a new one.
     package func beginUnit(bytes: Int) {
         invariant(!isInUnit, "an atomic unit inside another")
         flushSettles()
@@ -476,8 +482,9 @@ package final class LogStore {
 
     // MARK: Turns
 
-    /// Ends a turn: hands what was appended to the writer if it is free. Call once per turn, and
-    /// after `complete`.
+    /// Ends a turn: hands what was appended to the writer if it is free.
+    ///
+    /// Call once per turn, and after `complete`.
     package func submit(now: MonotonicTime) {
         guard failure == nil else { return }
         flushSettles()
@@ -490,8 +497,10 @@ package final class LogStore {
         updatePressure()
     }
 
-    /// Does what time alone brings: late syncs, checkpoints that give disk back, retries after a full
-    /// disk. Call about once a second, and at the `fsync` interval if there is one.
+    /// Does what time alone brings: late syncs, checkpoints that give disk back, retries after a
+    /// full disk.
+    ///
+    /// Call about once a second, and at the `fsync` interval if there is one.
     package func tick(now: MonotonicTime) {
         guard failure == nil else { return }
         if checkpointFailed || !state.segments.dead.isEmpty || !state.segments.dropped.isEmpty,

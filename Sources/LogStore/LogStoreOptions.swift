@@ -14,7 +14,9 @@ package struct LogStoreOptions: Sendable, Equatable {
 
     package var fsync = Fsync.always
 
-    /// Bytes of one segment file. Larger: fewer files and seals; smaller: disk comes back sooner.
+    /// Bytes of one segment file.
+    ///
+    /// Larger: fewer files and seals; smaller: disk comes back sooner.
     package var segmentBytes = 64 << 20
 
     /// Recent log that stays in memory, so that consumers that keep up never read the disk.

@@ -54,8 +54,10 @@ package final class StoreDriver<Files: FileSystem> {
         }
     }
 
-    /// Takes over an opened store. `wake` is called on a foreign thread when results wait; the owner
-    /// then calls `collect` on the loop.
+    /// Takes over an opened store.
+    ///
+    /// `wake` is called on a foreign thread when results wait; the owner then calls `collect` on
+    /// the loop.
     package init(
         _ opened: Recovery<Files>.Opened,
         files: Files,
@@ -78,13 +80,17 @@ package final class StoreDriver<Files: FileSystem> {
         startJobs()
     }
 
-    /// Does what time alone brings. See `LogStore.tick`.
+    /// Does what time alone brings.
+    ///
+    /// See `LogStore.tick`.
     package func tick(now: MonotonicTime) {
         store.tick(now: now)
         startJobs()
     }
 
-    /// Takes in what the threads finished. Notices then wait in the store.
+    /// Takes in what the threads finished.
+    ///
+    /// Notices then wait in the store.
     package func collect(now: MonotonicTime) {
         for result in hands.takeFinished() { store.complete(result, now: now) }
         startJobs()
@@ -104,8 +110,9 @@ package final class StoreDriver<Files: FileSystem> {
         }
     }
 
-    /// Ends the threads after the work that was given to them, and lets go of the directory. Call
-    /// once, when `store.isIdle` or after a failure. Blocks.
+    /// Ends the threads after the work that was given to them, and lets go of the directory.
+    ///
+    /// Call once, when `store.isIdle` or after a failure. Blocks.
     package func close() {
         writing.stop()
         reading.stop()

@@ -23,7 +23,9 @@ package enum StoreResult: Sendable {
     case space(freeBytes: Int?)
 }
 
-/// One or more groups, written and synced in one go. Write jobs are performed one after another.
+/// One or more groups, written and synced in one go.
+///
+/// Write jobs are performed one after another.
 package struct WriteJob: Sendable {
     enum Step: Sendable {
         /// A new segment begins: take the prepared file, or create one.

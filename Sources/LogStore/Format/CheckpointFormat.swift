@@ -35,7 +35,9 @@ package enum CheckpointFault: Error, Equatable, Sendable {
 }
 
 enum CheckpointFormat {
-    /// Encodes the state. `dropped` are segments that are still on disk and may go.
+    /// Encodes the state.
+    ///
+    /// `dropped` are segments that are still on disk and may go.
     static func encode(
         _ state: StoreState,
         store: StoreID,

@@ -48,7 +48,9 @@ package struct MessageRecord: Sendable {
         return (QueueID(bytes.uint32(at: at)), EntrySequence(bytes.uint64(at: at + 4)))
     }
 
-    /// Whether the message has the given entry. Linear in the number of entries.
+    /// Whether the message has the given entry.
+    ///
+    /// Linear in the number of entries.
     package func holds(_ queue: QueueID, _ sequence: EntrySequence, in bytes: RawSpan) -> Bool {
         for index in 0..<entryCount where entry(index, in: bytes) == (queue, sequence) {
             return true

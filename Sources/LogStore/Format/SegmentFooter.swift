@@ -1,7 +1,9 @@
 package import Base
 
 /// The last record of a sealed segment: for each queue, where its entries stand (`docs/format.md`,
-/// "Footer record"). A cache: it can be rebuilt from the records before it.
+/// "Footer record").
+///
+/// A cache: it can be rebuilt from the records before it.
 package struct SegmentFooter: Sendable {
     static let tableEntryByteCount = 32
     static let tailByteCount = 8
@@ -72,7 +74,9 @@ package struct SegmentFooter: Sendable {
         }
     }
 
-    /// Reads the table; nothing if its lengths contradict each other. The checksum was checked.
+    /// Reads the table; nothing if its lengths contradict each other.
+    ///
+    /// The checksum was checked.
     package init?(_ header: RecordHeader, _ bytes: RawSpan, at offset: Int) {
         let queueCount = Int(header.word)
         let tableStart = RecordHeader.byteCount + 8
@@ -134,7 +138,9 @@ package struct SegmentFooter: Sendable {
     }
 }
 
-/// Where the entries of one queue stand in one segment. Immutable once made.
+/// Where the entries of one queue stand in one segment.
+///
+/// Immutable once made.
 package final class Postings: Sendable {
     package let first: UInt64
     /// Offset of each entry from `first` on; 0 where an entry cannot be read.

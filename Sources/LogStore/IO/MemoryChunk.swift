@@ -44,7 +44,9 @@ package final class MemoryChunk: @unchecked Sendable {
         precondition(written == range.count, "a patch of another length")
     }
 
-    /// Forgets the content, for reuse by a later piece of the log. No range may be handed out.
+    /// Forgets the content, for reuse by a later piece of the log.
+    ///
+    /// No range may be handed out.
     func clear() {
         count = 0
     }

@@ -1,6 +1,8 @@
 import Glibc
 
-/// The operating system's files. One of the few places with unsafe pointers.
+/// The operating system's files.
+///
+/// One of the few places with unsafe pointers.
 package struct PosixFileSystem: FileSystem {
     /// A file descriptor.
     package struct File: BitwiseCopyable, Sendable {

@@ -1,7 +1,8 @@
 import Glibc
 
-/// A thread that carries out blocking work in the order it was given. Several may share one line of
-/// work, then only the starts are in order.
+/// A thread that carries out blocking work in the order it was given.
+///
+/// Several may share one line of work, then only the starts are in order.
 ///
 /// Confinement: `submit` and `stop` from anywhere; the work runs on the worker's own threads.
 package final class WorkerThreads: Sendable {
@@ -20,7 +21,9 @@ package final class WorkerThreads: Sendable {
         line.push(work)
     }
 
-    /// Lets what is in line finish, ends the threads and waits for them. Call once.
+    /// Lets what is in line finish, ends the threads and waits for them.
+    ///
+    /// Call once.
     package func stop() {
         line.close()
         for thread in threads { thread.join() }

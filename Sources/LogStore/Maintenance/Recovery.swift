@@ -62,7 +62,9 @@ package struct Recovery<Files: FileSystem> {
         package let report: RecoveryReport
     }
 
-    /// Opens, or creates, the store in `directory`. `generator` is used for a new store's id only.
+    /// Opens, or creates, the store in `directory`.
+    ///
+    /// `generator` is used for a new store's id only.
     ///
     /// Blocks: reads the log behind the checkpoint. Time grows with that, not with the backlog.
     package static func open(
@@ -173,8 +175,10 @@ package struct Recovery<Files: FileSystem> {
         checkpointNumbers.sort()
     }
 
-    /// The newest sound checkpoint. Others are kept out of use and reported, except that a newer
-    /// version's checkpoint ends the opening.
+    /// The newest sound checkpoint.
+    ///
+    /// Others are kept out of use and reported, except that a newer version's checkpoint ends the
+    /// opening.
     private mutating func newestCheckpoint() throws(LogStoreError) -> CheckpointContent? {
         var found: CheckpointContent?
         var unusable: [UInt64] = []

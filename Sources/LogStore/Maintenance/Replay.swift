@@ -431,7 +431,9 @@ struct Replay<Files: FileSystem> {
         }
     }
 
-    /// Settles what a record lists. Its bytes are a sum, so each entry gets its share of the rest.
+    /// Settles what a record lists.
+    ///
+    /// Its bytes are a sum, so each entry gets its share of the rest.
     private func settle(_ record: SettleRecord) {
         guard let queue = state.queue(record.queue) else { return }
         var left = record.ranges.reduce(0) { $0 + UInt64($1.count) }

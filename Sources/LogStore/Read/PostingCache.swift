@@ -32,8 +32,9 @@ struct PostingCache {
         return slots[key]?.postings
     }
 
-    /// Holds a list, and lets go of those used longest ago while there are too many bytes. A single
-    /// list over the bound is held alone. Linear in the number of lists when some must go.
+    /// Holds a list, and lets go of those used longest ago while there are too many bytes.
+    ///
+    /// A single list over the bound is held alone. Linear in the number of lists when some must go.
     mutating func insert(_ postings: Postings, segment: UInt32, queue: QueueID) {
         let key = Key(segment: segment, queue: queue)
         uses += 1

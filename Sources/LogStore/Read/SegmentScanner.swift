@@ -75,7 +75,9 @@ struct SegmentScanner<Files: FileSystem> {
     /// Where the current event's bytes begin in `reader.window`.
     var windowOffset: Int { eventOffset - reader.start }
 
-    /// The next event. After `.end` there is none.
+    /// The next event.
+    ///
+    /// After `.end` there is none.
     mutating func next() throws(FileError) -> ScanEvent {
         eventOffset = offset
         if let footerOffset { return .end(.sealed(footerOffset: footerOffset)) }
@@ -153,7 +155,9 @@ struct SegmentScanner<Files: FileSystem> {
     }
 
     /// The durable position that a later group of this segment vouches for, if it lies after
-    /// `position`. Reads to the file's end.
+    /// `position`.
+    ///
+    /// Reads to the file's end.
     private mutating func laterProof(after position: LogPosition) throws(FileError) -> LogPosition?
     {
         var at = offset + 8

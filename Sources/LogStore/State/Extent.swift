@@ -41,8 +41,9 @@ struct Extent {
         return bitmap[Int(index / 64)] & (1 << UInt64(index % 64)) != 0
     }
 
-    /// Settles one entry; false if it was settled before. `bytes` is its size, or nil for the
-    /// average of what is left.
+    /// Settles one entry; false if it was settled before.
+    ///
+    /// `bytes` is its size, or nil for the average of what is left.
     mutating func settle(_ sequence: UInt64, bytes: Int?) -> (isNew: Bool, bytes: UInt64) {
         if isSettled(sequence) { return (false, 0) }
         let index = UInt32(sequence - first)

@@ -1,7 +1,9 @@
 import Base
 
-/// Everything that the log says about queues and segments: what applying its records in order
-/// leads to. The live path and recovery call the same methods, so both reach the same state.
+/// Everything that the log says about queues and segments: what applying its records in order leads
+/// to.
+///
+/// The live path and recovery call the same methods, so both reach the same state.
 ///
 /// Confinement: the store's owner.
 final class StoreState {

@@ -86,7 +86,9 @@ struct LogTail {
         return pieces.reversed()
     }
 
-    /// The chunk that holds a position, if it is still (or already) in memory. Logarithmic.
+    /// The chunk that holds a position, if it is still (or already) in memory.
+    ///
+    /// Logarithmic.
     func chunk(at position: LogPosition) -> Placed? {
         guard let first = chunks.first, position >= first.position else { return nil }
         var low = 0

@@ -59,8 +59,9 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
         return opened
     }
 
-    /// Gives a prepared file its name, or creates one. The name is durable before anything in the file
-    /// is reported durable.
+    /// Gives a prepared file its name, or creates one.
+    ///
+    /// The name is durable before anything in the file is reported durable.
     private mutating func begin(_ number: UInt32, spare: UInt64?) throws(FileError) {
         close()
         let name = path(FileNames.segment(number))
