@@ -88,6 +88,7 @@ struct Replay<Files: FileSystem> {
         for (index, entry) in begun.enumerated() {
             let durable = begun[(index + 1)...].map(\.durableBefore).max() ?? position
             try replay(entry.segment, durable: max(durable, position))
+            if !endIsSealed, index + 1 < begun.count { sealWithoutFooter(entry.segment) }
         }
         if begun.first?.segment != position.segment, position.offset > SegmentHeader.byteCount {
             damage.append(
@@ -233,7 +234,8 @@ struct Replay<Files: FileSystem> {
         start.durable = durable
         // Before the checkpoint's position only the places of messages are read again; their group
         // numbers are older than what the checkpoint has.
-        let isKnownPart = segment == position.segment
+        let isKnownPart =
+            segment == position.segment && position.offset > SegmentHeader.byteCount
         start.nextGroup = isKnownPart ? nil : nextGroup
         start.epoch = isKnownPart ? 0 : epoch
         if state.segments[segment] == nil { state.segments.begin(segment) }
@@ -296,6 +298,12 @@ struct Replay<Files: FileSystem> {
         }
         unit = []
         unitStart = nil
+    }
+
+    /// The log went on in another segment, so this one was sealed, whatever became of its footer.
+    private mutating func sealWithoutFooter(_ segment: UInt32) {
+        state.segments.seal(segment, length: end.offset, footerOffset: 0)
+        for queue in state.queues.values where queue.isNamed(in: segment) { queue.endSegment() }
     }
 
     // MARK: Records
