@@ -53,6 +53,9 @@ package struct StompFrame: Sendable {
 
     package init() {}
 
+    /// Lets go of the received bytes; the header table stays for the next frame.
+    package mutating func letGo() { bytes = ByteBuffer() }
+
     package var command: StompCommand { layout.command }
 
     /// The header lines, in their order.
