@@ -67,9 +67,11 @@ package final class Broker {
         dispatcher.stats.transactionsUndone += session.transactions.count
         session.transactions.removeAll()
         let ended = session.removeAll()
-        // All of them stop before any queue looks for its next subscriber.
+        // All of them stop and give back before any queue looks for its next subscriber: two of them
+        // may have had messages of one queue, and the older must go out first.
         for subscription in ended { subscription.isEnded = true }
-        for subscription in ended { end(subscription) }
+        for subscription in ended { takeBack(subscription) }
+        for subscription in ended { passOn(subscription) }
     }
 
     /// Reports that deliveries were written to the socket: `bytes` is the sum of their messages'
