@@ -79,10 +79,14 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "StompCodecTests", dependencies: ["Base", "StompCodec", nioCore],
+            exclude: ["README.md"],
             swiftSettings: strict),
         .testTarget(
             name: "ServerTests",
-            dependencies: ["Base", "Broker", "Server", "StompCodec", "TestSupport", nioCore, nioEmbedded],
+            dependencies: [
+                "Base", "Broker", "Server", "StompCodec", "TestSupport", nioCore, nioEmbedded,
+                nioPosix, logging,
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "SimulationTests", dependencies: ["Base", "LogStore", "TestSupport"],
