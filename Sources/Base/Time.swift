@@ -20,7 +20,9 @@ package struct MonotonicTime: Comparable, Hashable, Sendable {
 
     /// The time since `earlier`; zero when `earlier` is later.
     package func since(_ earlier: MonotonicTime) -> Interval {
-        Interval(nanoseconds: nanoseconds > earlier.nanoseconds ? nanoseconds - earlier.nanoseconds : 0)
+        Interval(
+            nanoseconds: nanoseconds > earlier.nanoseconds ? nanoseconds - earlier.nanoseconds : 0
+        )
     }
 }
 

@@ -19,7 +19,8 @@ struct Radiatord: AsyncParsableCommand {
             SIGTERM and SIGINT stop it cleanly. Exit codes: 0 stopped or sound, 1 could not start or \
             had to end, 64 wrong arguments.
             """,
-        version: "radiatord \(Server.version)")
+        version: "radiatord \(Server.version)"
+    )
 
     @Option(help: ArgumentHelp("The configuration file, in TOML.", valueName: "file"))
     var config: String?
@@ -30,7 +31,9 @@ struct Radiatord: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "The address for STOMP clients, instead of all [[listen]]; port 0 takes a free one.",
-            valueName: "host:port"))
+            valueName: "host:port"
+        )
+    )
     var listen: String?
 
     @Flag(help: "Only check the configuration: every problem, or a summary.")
@@ -40,7 +43,8 @@ struct Radiatord: AsyncParsableCommand {
         do {
             let configuration = try Configuration.load(
                 .init(config: config, data: data, listen: listen),
-                environment: ProcessInfo.processInfo.environment)
+                environment: ProcessInfo.processInfo.environment
+            )
             if check {
                 print(configuration.summary)
             } else {

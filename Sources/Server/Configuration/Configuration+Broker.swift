@@ -10,16 +10,20 @@ extension Configuration {
         settings.prefetch = defaults.prefetch
         settings.queues = queue.map { rule in
             BrokerSettings.Rule(
-                pattern: rule.name.isEmpty ? rule.match : rule.name, isPattern: rule.name.isEmpty,
-                policy: rule.policy)
+                pattern: rule.name.isEmpty ? rule.match : rule.name,
+                isPattern: rule.name.isEmpty,
+                policy: rule.policy
+            )
         }
         settings.fanouts = fanout.map { rule in
             BrokerSettings.FanoutRule(name: rule.name, children: rule.children)
         }
         settings.topics = topic.map { rule in
             BrokerSettings.Rule(
-                pattern: rule.name.isEmpty ? rule.match : rule.name, isPattern: rule.name.isEmpty,
-                policy: rule.policy)
+                pattern: rule.name.isEmpty ? rule.match : rule.name,
+                isPattern: rule.name.isEmpty,
+                policy: rule.policy
+            )
         }
         settings.limits.connections = limits.connections
         settings.limits.subscriptionsPerConnection = limits.subscriptionsPerConnection

@@ -16,7 +16,9 @@ struct ConfigurationCheck {
     private typealias Element<Target> = (path: String, value: Target)
 
     init(
-        file: String, text: String, root: [String: ConfigurationValue],
+        file: String,
+        text: String,
+        root: [String: ConfigurationValue],
         environment: [String: String]
     ) {
         self.file = file
@@ -58,7 +60,8 @@ struct ConfigurationCheck {
         } else {
             report(
                 "--listen",
-                "\"\(text)\": \(ConfigurationKeys.addressExpected)")
+                "\"\(text)\": \(ConfigurationKeys.addressExpected)"
+            )
         }
     }
 
@@ -96,7 +99,9 @@ struct ConfigurationCheck {
             if let section = sections.first(where: { $0.name == name }) {
                 if section.isLater {
                     report(
-                        at: name, "\(section.header) is known, but not supported by this version")
+                        at: name,
+                        "\(section.header) is known, but not supported by this version"
+                    )
                 }
                 continue
             }
@@ -126,7 +131,8 @@ struct ConfigurationCheck {
     }
 
     private mutating func section<Target>(
-        _ name: String, _ field: WritableKeyPath<Configuration, Target>,
+        _ name: String,
+        _ field: WritableKeyPath<Configuration, Target>,
         _ keys: [ConfigurationKey<Target>]
     ) {
         var target = configuration[keyPath: field]
@@ -141,7 +147,9 @@ struct ConfigurationCheck {
     }
 
     private mutating func elements<Target>(
-        _ name: String, _ keys: [ConfigurationKey<Target>], start: () -> Target
+        _ name: String,
+        _ keys: [ConfigurationKey<Target>],
+        start: () -> Target
     ) -> [Element<Target>] {
         guard let value = root[name] else { return [] }
         guard case .list(let list) = value else {
@@ -163,8 +171,11 @@ struct ConfigurationCheck {
     }
 
     private mutating func read<Target>(
-        _ table: [String: ConfigurationValue], at path: String, header: String,
-        _ keys: [ConfigurationKey<Target>], into target: inout Target
+        _ table: [String: ConfigurationValue],
+        at path: String,
+        header: String,
+        _ keys: [ConfigurationKey<Target>],
+        into target: inout Target
     ) {
         for (name, value) in table.sorted(by: { $0.key < $1.key }) {
             let place = "\(path).\(name)"
@@ -179,7 +190,9 @@ struct ConfigurationCheck {
                 }
             case .later:
                 report(
-                    at: place, "key \"\(name)\" is known, but not supported by this version")
+                    at: place,
+                    "key \"\(name)\" is known, but not supported by this version"
+                )
             }
         }
     }
@@ -194,7 +207,9 @@ struct ConfigurationCheck {
     private static let environmentPrefix = "RADIATOR_"
 
     private mutating func readEnvironment<Target>(
-        _ section: String, _ keys: [ConfigurationKey<Target>], into target: inout Target
+        _ section: String,
+        _ keys: [ConfigurationKey<Target>],
+        into target: inout Target
     ) {
         for key in keys {
             let variable = Self.environmentPrefix + "\(section)_\(key.name)".uppercased()
@@ -212,7 +227,9 @@ struct ConfigurationCheck {
         }
     }
 
-    /// Finds misspelt variables. Those that belong to no section may be anybody's and are left alone.
+    /// Finds misspelt variables.
+    ///
+    /// Those that belong to no section may be anybody's and are left alone.
     private mutating func checkEnvironmentNames() {
         for variable in environment.keys.sorted() {
             guard variable.hasPrefix(Self.environmentPrefix) else { continue }
@@ -232,7 +249,9 @@ struct ConfigurationCheck {
             let prefix = Self.environmentPrefix + section.name.uppercased() + "_"
             report(
                 variable,
-                "sets no known key" + Suggestion.hint(for: variable, among: known.map { prefix + $0 }))
+                "sets no known key"
+                    + Suggestion.hint(for: variable, among: known.map { prefix + $0 })
+            )
         }
     }
 
@@ -261,7 +280,8 @@ struct ConfigurationCheck {
             {
                 report(
                     at: listener.path + ".address",
-                    "address \"\(listener.value.address)\" is listened on twice")
+                    "address \"\(listener.value.address)\" is listened on twice"
+                )
             }
         }
     }
@@ -280,7 +300,8 @@ struct ConfigurationCheck {
     }
 
     private mutating func checkRules(
-        _ rules: [(path: String, name: String, match: String)], kind: String
+        _ rules: [(path: String, name: String, match: String)],
+        kind: String
     ) {
         var seen: [String: Int] = [:]
         for rule in rules {
@@ -332,9 +353,11 @@ struct ConfigurationCheck {
         if let problem = ConfigurationNames.problem(name: child, kind: "queue") { return problem }
         let names = configuration.queue.map(\.name)
         let patterns = configuration.queue.map(\.match) + configuration.create.allow
-        let isKnown = names.contains(child) || patterns.contains {
-            ConfigurationNames.matches($0, child)
-        }
+        let isKnown =
+            names.contains(child)
+            || patterns.contains {
+                ConfigurationNames.matches($0, child)
+            }
         guard !isKnown else { return nil }
         return "is no [[queue]], and no match or [create] allow covers it"
             + Suggestion.hint(for: child, among: names.filter { !$0.isEmpty })

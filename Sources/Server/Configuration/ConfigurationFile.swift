@@ -24,7 +24,8 @@ extension Configuration {
     /// Blocks for the file. Throws every problem at once; only a syntax error stands alone, for
     /// nothing behind it can be read.
     package static func load(
-        _ commandLine: CommandLine, environment: [String: String]
+        _ commandLine: CommandLine,
+        environment: [String: String]
     ) throws(ConfigurationError) -> Configuration {
         let text = try commandLine.config.map { path throws(ConfigurationError) in
             try read(path)
@@ -34,7 +35,8 @@ extension Configuration {
 
     /// The same for a text that was already read from `commandLine.config`.
     package static func parse(
-        _ text: String, _ commandLine: CommandLine = CommandLine(config: "radiator.toml"),
+        _ text: String,
+        _ commandLine: CommandLine = CommandLine(config: "radiator.toml"),
         environment: [String: String] = [:]
     ) throws(ConfigurationError) -> Configuration {
         let file = commandLine.config ?? "defaults"
@@ -47,7 +49,8 @@ extension Configuration {
     }
 
     private static func tree(
-        _ text: String, file: String
+        _ text: String,
+        file: String
     ) throws(ConfigurationError) -> [String: ConfigurationValue] {
         // The parser takes a C string: it would stop at a zero byte without a word.
         if let zero = text.utf8.firstIndex(of: 0) {
@@ -63,7 +66,8 @@ extension Configuration {
         }
     }
 
-    private static func read(_ path: String) throws(ConfigurationError) -> String {
+    /// The text of a configuration file.
+    static func read(_ path: String) throws(ConfigurationError) -> String {
         guard let file = fopen(path, "re") else { throw unreadable(path) }
         defer { fclose(file) }
         var bytes = [UInt8](repeating: 0, count: fileBytesMax + 1)

@@ -22,7 +22,9 @@ struct ConfigurationKey<Target> {
 
     /// A value that `parse` understands; `expected` says in words what that is.
     static func value<Field>(
-        _ name: String, _ field: WritableKeyPath<Target, Field>, expected: String,
+        _ name: String,
+        _ field: WritableKeyPath<Target, Field>,
+        expected: String,
         parse: @escaping (ConfigurationValue) -> Field?
     ) -> Self {
         Self(
@@ -31,26 +33,33 @@ struct ConfigurationKey<Target> {
                 guard let parsed = parse(value) else { return expected }
                 target[keyPath: field] = parsed
                 return nil
-            })
+            }
+        )
     }
 
     /// Any text but the empty one.
     static func text(
-        _ name: String, _ field: WritableKeyPath<Target, String>, expected: String
+        _ name: String,
+        _ field: WritableKeyPath<Target, String>,
+        expected: String
     ) -> Self {
         value(name, field, expected: expected) { $0.text.flatMap { $0.isEmpty ? nil : $0 } }
     }
 
     /// A whole number.
     static func count(
-        _ name: String, _ field: WritableKeyPath<Target, Int>, _ range: ClosedRange<Int>
+        _ name: String,
+        _ field: WritableKeyPath<Target, Int>,
+        _ range: ClosedRange<Int>
     ) -> Self {
         value(name, field, expected: countExpected(range)) { countParsed($0, range) }
     }
 
     /// A whole number that may stay unset.
     static func count(
-        _ name: String, _ field: WritableKeyPath<Target, Int?>, _ range: ClosedRange<Int>
+        _ name: String,
+        _ field: WritableKeyPath<Target, Int?>,
+        _ range: ClosedRange<Int>
     ) -> Self {
         value(name, field, expected: countExpected(range)) { value in
             countParsed(value, range).map(Optional.some)
@@ -63,13 +72,16 @@ struct ConfigurationKey<Target> {
             : "expected a whole number from \(range.lowerBound) to \(range.upperBound)"
     }
 
-    private static func countParsed(_ value: ConfigurationValue, _ range: ClosedRange<Int>) -> Int? {
+    private static func countParsed(_ value: ConfigurationValue, _ range: ClosedRange<Int>) -> Int?
+    {
         value.wholeNumber.flatMap { range.contains($0) ? $0 : nil }
     }
 
     /// A size with its unit.
     static func size(
-        _ name: String, _ field: WritableKeyPath<Target, ByteCount>, _ range: ClosedRange<Int>
+        _ name: String,
+        _ field: WritableKeyPath<Target, ByteCount>,
+        _ range: ClosedRange<Int>
     ) -> Self {
         let (low, high) = (writtenSize(range.lowerBound), writtenSize(range.upperBound))
         let limits = range.upperBound == .max ? "" : " from \(low) to \(high)"
@@ -87,7 +99,9 @@ struct ConfigurationKey<Target> {
 
     /// A duration with its unit; `zero` says what 0s means where it is allowed beside the range.
     static func duration(
-        _ name: String, _ field: WritableKeyPath<Target, Interval>, _ range: ClosedRange<Interval>,
+        _ name: String,
+        _ field: WritableKeyPath<Target, Interval>,
+        _ range: ClosedRange<Interval>,
         zero: String? = nil
     ) -> Self {
         let also = zero.map { "; \"0s\" = \($0)" } ?? ""
@@ -103,7 +117,8 @@ struct ConfigurationKey<Target> {
 
     /// One word of a few.
     static func choice<Word: CaseIterable & RawRepresentable>(
-        _ name: String, _ field: WritableKeyPath<Target, Word>
+        _ name: String,
+        _ field: WritableKeyPath<Target, Word>
     ) -> Self where Word.RawValue == String {
         let words = Word.allCases.map(\.rawValue)
         let expected = "expected \(list(of: words))"
@@ -111,11 +126,13 @@ struct ConfigurationKey<Target> {
             name: name,
             reading: .value { value, target in
                 guard let word = value.text.flatMap(Word.init(rawValue:)) else {
-                    return expected + (value.text.map { Suggestion.hint(for: $0, among: words) } ?? "")
+                    return expected
+                        + (value.text.map { Suggestion.hint(for: $0, among: words) } ?? "")
                 }
                 target[keyPath: field] = word
                 return nil
-            })
+            }
+        )
     }
 
     /// `"a"`, `"a" or "b"`, `"a", "b" or "c"`.
@@ -127,7 +144,9 @@ struct ConfigurationKey<Target> {
 
     /// A list of texts.
     static func texts(
-        _ name: String, _ field: WritableKeyPath<Target, [String]>, expected: String
+        _ name: String,
+        _ field: WritableKeyPath<Target, [String]>,
+        expected: String
     ) -> Self {
         Self(
             name: name,
@@ -140,6 +159,7 @@ struct ConfigurationKey<Target> {
                 }
                 target[keyPath: field] = texts
                 return nil
-            })
+            }
+        )
     }
 }

@@ -26,7 +26,9 @@ enum ConfigurationKeys {
         case "never": return .never
         case let text?:
             let range = Interval.milliseconds(1)...Interval.seconds(3600)
-            guard let interval = Interval(parsing: text), range.contains(interval) else { return nil }
+            guard let interval = Interval(parsing: text), range.contains(interval) else {
+                return nil
+            }
             return .every(interval)
         case nil: return nil
         }
@@ -83,8 +85,10 @@ enum ConfigurationKeys {
         [
             .text("name", \.name, expected: "expected a name such as \"/fanout/orders\""),
             .texts(
-                "children", \.children,
-                expected: "expected a list of queues, such as [\"/queue/orders.audit\"]"),
+                "children",
+                \.children,
+                expected: "expected a list of queues, such as [\"/queue/orders.audit\"]"
+            ),
         ]
     }
 
@@ -106,8 +110,10 @@ enum ConfigurationKeys {
             .count("max_headers", \.maxHeaders, 1...10_000),
             .size("max_header_bytes", \.maxHeaderBytes, 256...(1 << 20)),
             .duration(
-                "connect_timeout", \.connectTimeout,
-                Interval.milliseconds(100)...Interval.seconds(600)),
+                "connect_timeout",
+                \.connectTimeout,
+                Interval.milliseconds(100)...Interval.seconds(600)
+            ),
         ]
     }
 
@@ -118,7 +124,10 @@ enum ConfigurationKeys {
             .count("transaction_messages", \.transactionMessages, 1...1_000_000),
             .size("transaction_bytes", \.transactionBytes, 1024...(1 << 30)),
             .duration(
-                "transaction_age", \.transactionAge, Interval.seconds(1)...Interval.seconds(86_400)),
+                "transaction_age",
+                \.transactionAge,
+                Interval.seconds(1)...Interval.seconds(86_400)
+            ),
         ]
     }
 
@@ -143,7 +152,9 @@ enum ConfigurationKeys {
         var isLater: Bool { supported.isEmpty }
 
         fileprivate init<Target>(
-            _ name: String, isList: Bool = false, _ keys: [ConfigurationKey<Target>]
+            _ name: String,
+            isList: Bool = false,
+            _ keys: [ConfigurationKey<Target>]
         ) {
             self.name = name
             self.isList = isList

@@ -13,7 +13,9 @@ struct ConfigurationLines {
         var table = ""
         var value = OpenValue()
         let texts = text.utf8.split(
-            separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            separator: UInt8(ascii: "\n"),
+            omittingEmptySubsequences: false
+        )
         for (index, bytes) in texts.enumerated() {
             let line = Array(bytes)
             if value.isOpen {
@@ -63,7 +65,8 @@ struct ConfigurationLines {
 
     /// A key without its quotes and the blanks around its dots, and where it ended.
     private static func key(
-        _ line: ArraySlice<UInt8>, until stop: UInt8
+        _ line: ArraySlice<UInt8>,
+        until stop: UInt8
     ) -> (key: String, end: Int) {
         var key: [UInt8] = []
         var quote: UInt8?
@@ -122,7 +125,8 @@ private struct OpenValue {
     }
 
     private mutating func skipLongString(
-        _ line: ArraySlice<UInt8>, _ quote: UInt8
+        _ line: ArraySlice<UInt8>,
+        _ quote: UInt8
     ) -> ArraySlice<UInt8> {
         var rest = line
         while let byte = rest.first {

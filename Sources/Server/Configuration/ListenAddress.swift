@@ -20,14 +20,16 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
         var host = text[..<colon]
         let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
         if isBracketed { host = host.dropFirst().dropLast() }
-        guard !host.isEmpty, isBracketed == host.contains(":"), host.allSatisfy(Self.isAllowed) else {
+        guard !host.isEmpty, isBracketed == host.contains(":"), host.allSatisfy(Self.isAllowed)
+        else {
             return nil
         }
         self.init(host: String(host), port: port)
     }
 
     private static func isAllowed(_ character: Character) -> Bool {
-        character.isASCII && (character.isLetter || character.isNumber || ".-_:%".contains(character))
+        character.isASCII
+            && (character.isLetter || character.isNumber || ".-_:%".contains(character))
     }
 
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
