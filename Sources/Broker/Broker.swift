@@ -1,35 +1,95 @@
 package import Base
 
-/// The broker's core: destinations, subscriptions, credit, transactions. A deterministic state
-/// machine: calls and the time go in, effects and store appends come out.
+/// The broker's core: destinations, subscriptions, credit, transactions.
+///
+/// A deterministic state machine: calls and the time go in, effects and store appends come out.
 ///
 /// It knows no sockets, threads or protocol words and reads no clock. After a call, or after
 /// several, the owner carries out `takeEffects()` in order.
 ///
 /// Confinement: broker loop.
 package final class Broker {
-    /// Starts a broker on an opened store. Declares the configured persistent queues that are new.
+    let store: any MessageStore
+    let settings: BrokerSettings
+    let registry: DestinationRegistry
+    let dispatcher: Dispatcher
+    var sessions = SessionTable()
+    /// Why the store takes no new messages now.
+    private(set) var sendsRefused: String?
+    private var isReadingHeld = false
+
+    /// Starts a broker on an opened store.
+    ///
+    /// Declares the configured persistent queues that are new.
     package init(
-        store: any MessageStore, settings: BrokerSettings, recovered: [RecoveredQueue], now: Instant
+        store: any MessageStore,
+        settings: BrokerSettings,
+        recovered: [RecoveredQueue],
+        now: Instant
     ) throws(BrokerError) {
-        fatalError("not built yet")
+        self.store = store
+        self.settings = settings
+        dispatcher = Dispatcher(store: store, fetchedBytesMax: settings.limits.fetchedBytes)
+        registry = try DestinationRegistry(
+            store: store,
+            settings: settings,
+            recovered: recovered,
+            now: now
+        )
     }
 
     // MARK: Sessions
 
     /// Opens a session; fails with `.limitReached` past `limits.connections`.
-    package func openSession(now: Instant) throws(BrokerError) -> SessionID { fatalError() }
+    package func openSession(now: Instant) throws(BrokerError) -> SessionID {
+        guard sessions.count < settings.limits.connections else {
+            throw BrokerError(
+                .limitReached,
+                "too many connections: connections = \(settings.limits.connections)"
+            )
+        }
+        let session = Session(
+            id: sessions.nextID,
+            sharedCreditMax: settings.prefetch,
+            unwrittenBytesMax: settings.limits.unwrittenBytes
+        )
+        sessions.insert(session)
+        return session.id
+    }
 
     /// Ends a session: its deliveries return to their places, its transactions are forgotten, its
-    /// subscriptions end. Safe to call once for any session that was opened.
-    package func closeSession(_ session: SessionID, now: Instant) { fatalError() }
+    /// subscriptions end.
+    ///
+    /// Safe to call once for any session that was opened.
+    package func closeSession(_ session: SessionID, now: Instant) {
+        guard let session = sessions.find(session) else { return }
+        sessions.remove(session)
+        dispatcher.stats.transactionsUndone += session.transactions.count
+        session.transactions.removeAll()
+        let ended = session.removeAll()
+        // All of them stop before any queue looks for its next subscriber.
+        for subscription in ended { subscription.isEnded = true }
+        for subscription in ended { end(subscription) }
+    }
 
     /// Reports that deliveries were written to the socket: `bytes` is the sum of their messages'
-    /// `byteCount`, `through` the highest delivery number among them, if any had one. Settles `auto`
-    /// deliveries and makes room for more.
+    /// `byteCount`, `through` the highest delivery number among them, if any had one.
+    ///
+    /// Settles `auto` deliveries and makes room for more.
     package func written(
-        _ session: SessionID, bytes: Int, through: DeliveryNumber?, now: Instant
-    ) { fatalError() }
+        _ session: SessionID,
+        bytes: Int,
+        through: DeliveryNumber?,
+        now: Instant
+    ) {
+        guard let session = sessions.find(session) else { return }
+        let tookDeliveries = session.takesDeliveries
+        session.removeUnwritten(bytes)
+        if let through, session.autoCount > 0 { settleWritten(session, through: through) }
+        guard !tookDeliveries, session.takesDeliveries else { return }
+        for subscription in session.subscriptions { dispatcher.drainBacklog(of: subscription) }
+        dispatcher.serve(session)
+    }
 
     // MARK: Destinations
 
@@ -39,75 +99,81 @@ package final class Broker {
     /// Errors name the destination and the setting: no such destination and creation not allowed;
     /// malformed name; a fan-out for subscribing; a wildcard.
     package func destination(
-        _ name: String, for use: DestinationUse, now: Instant
-    ) throws(BrokerError) -> DestinationID { fatalError() }
+        _ name: String,
+        for use: DestinationUse,
+        now: Instant
+    ) throws(BrokerError) -> DestinationID {
+        try registry.find(name, for: use, now: now)
+    }
 
     /// The name of a destination, as clients write it (`/queue/a`).
-    package func name(of destination: DestinationID) -> String { fatalError() }
-
-    // MARK: Sending
-
-    /// Sends one message, or adds it to an open transaction.
-    ///
-    /// The completion says when its receipt may be given. Throws when it is refused (full queue, disk
-    /// low, too large, unknown transaction); then nothing of it remains.
-    package func send(
-        _ session: SessionID, to destination: DestinationID, _ message: Message,
-        transaction: String? = nil, now: Instant
-    ) throws(BrokerError) -> Completion { fatalError() }
-
-    // MARK: Subscriptions
-
-    /// Subscribes to a queue or topic. `prefetch` gives the subscription credit of its own.
-    package func subscribe(
-        _ session: SessionID, to destination: DestinationID, mode: AckMode, prefetch: Int?,
-        now: Instant
-    ) throws(BrokerError) -> SubscriptionID { fatalError() }
-
-    /// Ends a subscription; what is in flight on it returns to its place. Unknown ids are ignored.
-    package func unsubscribe(
-        _ session: SessionID, _ subscription: SubscriptionID, now: Instant
-    ) { fatalError() }
-
-    /// Settles a delivery; with `cumulative` also all earlier ones of its subscription.
-    ///
-    /// Unknown and late targets have no effect and are counted, for at-least-once clients race with
-    /// timeouts. Throws only for an unknown transaction or its limits.
-    package func acknowledge(
-        _ session: SessionID, _ target: AckTarget, transaction: String? = nil, now: Instant
-    ) throws(BrokerError) -> Completion { fatalError() }
-
-    /// Returns a delivery to its place, with the same reach and rules as `acknowledge`.
-    package func negativeAcknowledge(
-        _ session: SessionID, _ target: AckTarget, transaction: String? = nil, now: Instant
-    ) throws(BrokerError) -> Completion { fatalError() }
-
-    // MARK: Transactions
-
-    /// Opens a transaction under a name that is free in this session.
-    package func begin(
-        _ session: SessionID, _ transaction: String, now: Instant
-    ) throws(BrokerError) { fatalError() }
-
-    /// Carries out all that the transaction holds as one atomic durable batch, or none of it.
-    package func commit(
-        _ session: SessionID, _ transaction: String, now: Instant
-    ) throws(BrokerError) -> Completion { fatalError() }
-
-    /// Forgets a transaction; what it would have acknowledged stays in flight.
-    package func abort(
-        _ session: SessionID, _ transaction: String, now: Instant
-    ) throws(BrokerError) { fatalError() }
+    package func name(of destination: DestinationID) -> String {
+        registry.name(of: destination)
+    }
 
     // MARK: Turns
 
     /// Takes in what the store reports.
-    package func handle(_ event: StoreEvent, now: Instant) { fatalError() }
+    package func handle(_ event: StoreEvent, now: Instant) {
+        switch event {
+        case .durable(let append): dispatcher.becameDurable(upTo: append)
+        case .fetched(let run):
+            guard let queue = registry.queue(run.queue) else { return }
+            dispatcher.fetched(run, for: queue)
+        case .pressure(let isHigh):
+            guard isHigh != isReadingHeld else { return }
+            isReadingHeld = isHigh
+            dispatcher.effects.append(.holdReading(isHigh))
+        case .sendsRefused(let reason): sendsRefused = reason
+        case .failed(let reason): dispatcher.fail(reason)
+        }
+    }
 
     /// Does what time alone brings (transactions too old); call about once a second.
-    package func tick(now: Instant) { fatalError() }
+    package func tick(now: Instant) {
+        sessions.forEach { session in
+            for transaction in session.transactions where isTooOld(transaction, now: now) {
+                expire(transaction, of: session)
+            }
+        }
+    }
 
-    /// Hands over the effects since the last call, in order. The array passed in gives its storage
-    /// back for reuse.
-    package func takeEffects(reusing storage: consuming [Effect] = []) -> [Effect] { fatalError() }
+    /// Hands over the effects since the last call, in order.
+    ///
+    /// The array passed in gives its storage back for reuse.
+    package func takeEffects(reusing storage: consuming [Effect] = []) -> [Effect] {
+        storage.removeAll(keepingCapacity: true)
+        swap(&storage, &dispatcher.effects)
+        return storage
+    }
+
+    // MARK: Looking in
+
+    /// Counters of everything that is counted, since the start.
+    package var stats: BrokerStats { dispatcher.stats }
+
+    /// All queues as they are now, in the order of their creation.
+    ///
+    /// O(queues).
+    package func queueSnapshots() -> [QueueSnapshot] {
+        registry.queues.map { queue in
+            let depth = queue.depth(in: store)
+            return QueueSnapshot(
+                id: queue.id,
+                name: queue.name,
+                messages: depth.messages,
+                bytes: depth.bytes,
+                inFlight: queue.inFlightCount,
+                subscribers: queue.subscriberCount
+            )
+        }
+    }
+
+    /// Finds a session, or says that it has ended.
+    func require(_ id: SessionID) throws(BrokerError) -> Session {
+        guard let session = sessions.find(id) else {
+            throw BrokerError(.refused, "the session has ended")
+        }
+        return session
+    }
 }

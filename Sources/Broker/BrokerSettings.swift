@@ -19,7 +19,9 @@ package struct BrokerSettings: Sendable, Equatable {
         package var prefetch: Int?
         /// 0 = no limit.
         package var messagesMax = 0
-        /// 0 = no limit. Memory queues that set none get `memoryQueueBytesDefault`.
+        /// 0 = no limit.
+        ///
+        /// Memory queues that set none get `memoryQueueBytesDefault`.
         package var bytesMax = 0
         package var overflow = Overflow.reject
 
@@ -93,6 +95,14 @@ package struct BrokerLimits: Sendable, Equatable {
     package var transactionAge = Interval.seconds(300)
     /// Destinations in all, so that names cannot fill the memory.
     package var destinations = 1_000_000
+    /// Bytes of messages delivered to a session and not written to its socket; past it nothing more
+    /// is delivered.
+    ///
+    /// Enough to keep a fast socket busy for a turn of the loop.
+    package var unwrittenBytes = 256 << 10
+    /// Bytes of all messages read from the store and not delivered yet; past it queues read one
+    /// message at a time.
+    package var fetchedBytes = 32 << 20
 
     package init() {}
 }

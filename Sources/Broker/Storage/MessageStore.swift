@@ -84,8 +84,10 @@ package struct FetchedRun: Sendable {
     /// Unsettled entries in rising order; empty when there are none from the asked sequence on, or
     /// when all that was read is damaged.
     package let messages: [FetchedMessage]
-    /// Where the next fetch goes on. Entries before it that are not in `messages` are settled or
-    /// cannot be read; they are never worth asking for again in this run of the store.
+    /// Where the next fetch goes on.
+    ///
+    /// Entries before it that are not in `messages` are settled or cannot be read; they are never
+    /// worth asking for again in this run of the store.
     package let next: EntrySequence
 
     package init(queue: QueueID, messages: [FetchedMessage], next: EntrySequence) {
@@ -170,7 +172,11 @@ package protocol MessageStore: AnyObject {
     /// Says that an entry is done. `bytes` is the message's `byteCount`, or nil if the caller never
     /// fetched it.
     func settle(
-        _ queue: QueueID, _ sequence: EntrySequence, bytes: Int?, reason: SettleReason)
+        _ queue: QueueID,
+        _ sequence: EntrySequence,
+        bytes: Int?,
+        reason: SettleReason
+    )
 
     /// Records that an entry came back after its `deliveryCount`-th delivery.
     func requeue(_ queue: QueueID, _ sequence: EntrySequence, deliveryCount: UInt32)
@@ -187,7 +193,9 @@ package protocol MessageStore: AnyObject {
 
     /// Reads unsettled entries of a queue from `sequence` on.
     func fetch(
-        _ queue: QueueID, from sequence: EntrySequence, limit: FetchLimit
+        _ queue: QueueID,
+        from sequence: EntrySequence,
+        limit: FetchLimit
     ) -> FetchOutcome
 
     /// What the queue holds; from memory.

@@ -1,6 +1,8 @@
 import Glibc
 
-/// The operating system's files. One of the few places with unsafe pointers.
+/// The operating system's files.
+///
+/// One of the few places with unsafe pointers.
 package struct PosixFileSystem: FileSystem {
     /// A file descriptor.
     package struct File: BitwiseCopyable, Sendable {
@@ -28,14 +30,20 @@ package struct PosixFileSystem: FileSystem {
     }
 
     package func read(
-        _ file: File, at offset: Int, into span: inout OutputRawSpan
+        _ file: File,
+        at offset: Int,
+        into span: inout OutputRawSpan
     ) throws(FileError) {
         var position = offset
         while span.freeCapacity > 0 {
             let count = span.withUnsafeMutableBytes { buffer, initialized in
                 guard let base = buffer.baseAddress else { return 0 }
                 let count = pread(
-                    file.descriptor, base + initialized, buffer.count - initialized, off_t(position))
+                    file.descriptor,
+                    base + initialized,
+                    buffer.count - initialized,
+                    off_t(position)
+                )
                 if count > 0 { initialized += count }
                 return count
             }
@@ -159,6 +167,10 @@ package struct PosixFileSystem: FileSystem {
             default: .other(code)
             }
         return FileError(
-            reason: reason, operation: operation, path: path, detail: String(cString: strerror(code)))
+            reason: reason,
+            operation: operation,
+            path: path,
+            detail: String(cString: strerror(code))
+        )
     }
 }

@@ -1,0 +1,100 @@
+import Base
+import DequeModule
+
+extension Queue {
+    /// What to ask the store for so that the front becomes ready; nil if there is nothing, or if it
+    /// is on its way.
+    func wantedFetch(bytesMax: Int) -> (from: EntrySequence, limit: FetchLimit)? {
+        guard fetch == .none else { return nil }
+        if let first = returned.first, ready.isEmpty || first.sequence < ready[0].sequence {
+            return (first.sequence, FetchLimit(messages: returnedRun(), bytes: bytesMax))
+        }
+        guard ready.isEmpty, cursor < appendedEnd, cursor < durableEnd else { return nil }
+        return (cursor, FetchLimit(messages: fetchMessages, bytes: bytesMax))
+    }
+
+    /// Says which kind of fetch `wantedFetch` stands for; call when it opens.
+    func fetchOpened(from sequence: EntrySequence) {
+        invariant(fetch == .none, "one fetch per queue at a time")
+        if let first = returned.first, first.sequence == sequence {
+            fetch = .returned(sequence)
+        } else {
+            fetch = .forward
+        }
+    }
+
+    /// Takes in what the open fetch brought.
+    ///
+    /// Returns how many returned entries turned out to be unreadable.
+    func fetched(_ run: FetchedRun) -> Int {
+        let kind = fetch
+        fetch = .none
+        switch kind {
+        case .none, .discarded: return 0
+        case .forward:
+            takeForward(run)
+            return 0
+        case .returned(let from): return takeReturned(run, from: from)
+        }
+    }
+
+    private func takeForward(_ run: FetchedRun) {
+        for message in run.messages {
+            invariant(message.sequence >= cursor, "a fetch brings nothing from before its start")
+            cursor = message.sequence.next
+            readyBytes += message.message.byteCount
+            ready.append(message)
+        }
+        cursor = max(cursor, run.next)
+        if run.messages.count >= fetchMessages {
+            fetchMessages = min(fetchMessages * 2, Self.fetchMessagesMax)
+        }
+    }
+
+    /// Moves the returned entries that the run brought to the front of `ready`.
+    ///
+    /// The run may also hold entries that are in flight, and others may have come back since it was
+    /// asked for: those below `from` were not looked at, and stay.
+    private func takeReturned(_ run: FetchedRun, from: EntrySequence) -> Int {
+        var untouched: [Returned] = []
+        while let first = returned.first, first.sequence < from {
+            untouched.append(first)
+            returned.removeFirst()
+        }
+        var found: [FetchedMessage] = []
+        var unreadable = 0
+        var messages = run.messages[...]
+        while let first = returned.first, first.sequence < run.next {
+            while let message = messages.first, message.sequence < first.sequence {
+                messages.removeFirst()
+            }
+            returned.removeFirst()
+            guard let message = messages.first, message.sequence == first.sequence else {
+                unreadable += 1
+                continue
+            }
+            // The store may have read the entry before it heard of its last return.
+            let fresh = FetchedMessage(
+                sequence: message.sequence,
+                deliveryCount: first.deliveryCount,
+                message: message.message
+            )
+            readyBytes += fresh.message.byteCount
+            found.append(fresh)
+        }
+        ready.mergeFront(found) { $0.sequence < $1.sequence }
+        returned.prepend(contentsOf: untouched)
+        return unreadable
+    }
+
+    /// Entries at the front of `returned` that follow each other without a gap, at most a window.
+    private func returnedRun() -> Int {
+        var count = 1
+        while count < min(returned.count, Self.fetchMessagesMax),
+            returned[count].sequence == returned[count - 1].sequence.next
+        {
+            count += 1
+        }
+        return count
+    }
+}

@@ -1,0 +1,227 @@
+import Base
+import DequeModule
+
+// One queue's state. Its entries, in rising sequence:
+//
+//     settled or in flight | returned | ready .. | not fetched yet .. | not durable yet .. appendedEnd
+//                                     ^ front              ^ cursor     ^ durableEnd
+//
+// Invariants:
+// 1. `ready` rises. A persistent queue's holds what was fetched and not delivered; a memory queue's
+//    holds all that is not in flight.
+// 2. `returned` rises and lies below `cursor`: entries of a persistent queue that came back and are
+//    not fetched again. The next delivery is the lowest of `returned` and `ready`, so that what comes
+//    back has its old place.
+// 3. Nothing at or past `durableEnd` is delivered. (A memory queue's is the largest sequence.)
+// 4. Without a subscriber nothing is in flight, and a persistent queue holds nothing fetched (but for
+//    what it had to read in order to drop it).
+
+/// One queue: what is ready, who waits for it, what is in flight.
+///
+/// There is one object per queue and none per message.
+///
+/// Confinement: broker loop.
+final class Queue {
+    /// An entry of a persistent queue that came back, and how often it was delivered.
+    struct Returned {
+        let sequence: EntrySequence
+        let deliveryCount: UInt32
+    }
+
+    /// The one fetch that may be open.
+    enum Fetch: Equatable {
+        case none
+        /// New entries from the cursor on.
+        case forward
+        /// Returned entries from this one on.
+        case returned(EntrySequence)
+        /// What it brings is of no use any more: the queue went back to its start meanwhile.
+        case discarded
+    }
+
+    /// How far one group of appends covers the queue.
+    private struct DurabilityMark {
+        let append: AppendID
+        var end: EntrySequence
+    }
+
+    let id: QueueID
+    let name: String
+    let destination: DestinationID
+    let policy: BrokerSettings.QueuePolicy
+    let isPersistent: Bool
+
+    var ready = Deque<FetchedMessage>()
+    /// Bytes of the messages in `ready`.
+    var readyBytes = 0
+    var returned = Deque<Returned>()
+    var fetch = Fetch.none
+    /// Messages that the next forward fetch asks for; doubles while consumers keep taking.
+    var fetchMessages = Queue.fetchMessagesMin
+    var cursor: EntrySequence
+    private(set) var durableEnd: EntrySequence
+    /// The sequence that the next message will get, as far as this queue was told.
+    private(set) var appendedEnd: EntrySequence
+    private var marks = Deque<DurabilityMark>()
+
+    var waiting = WaitingLine()
+    var subscriberCount = 0
+    var inFlightCount = 0
+    var inFlightBytes = 0
+    /// What a transaction that is being checked would add.
+    var reservedMessages = 0
+    var reservedBytes = 0
+
+    /// First forward fetch: enough for a consumer with little credit.
+    static let fetchMessagesMin = 8
+    /// Largest fetch: a round trip to the disk is spread over this many.
+    static let fetchMessagesMax = 128
+    static let fetchBytesMax = 128 << 10
+
+    /// Makes a persistent queue as the store knows it.
+    init(
+        persistent id: QueueID,
+        name: String,
+        destination: DestinationID,
+        policy: BrokerSettings.QueuePolicy,
+        first: EntrySequence,
+        next: EntrySequence
+    ) {
+        self.id = id
+        self.name = name
+        self.destination = destination
+        self.policy = policy
+        isPersistent = true
+        cursor = first
+        durableEnd = next
+        appendedEnd = next
+    }
+
+    /// Makes an empty memory queue.
+    init(
+        memory id: QueueID,
+        name: String,
+        destination: DestinationID,
+        policy: BrokerSettings.QueuePolicy,
+        firstSequence: EntrySequence
+    ) {
+        self.id = id
+        self.name = name
+        self.destination = destination
+        self.policy = policy
+        isPersistent = false
+        cursor = firstSequence
+        durableEnd = EntrySequence(.max)
+        appendedEnd = firstSequence
+    }
+
+    var isBounded: Bool { policy.messagesMax > 0 || policy.bytesMax > 0 }
+
+    // MARK: Appending
+
+    /// Gives a memory queue's next message its sequence.
+    func takeSequence() -> EntrySequence {
+        defer { appendedEnd = appendedEnd.next }
+        return appendedEnd
+    }
+
+    /// Notes an entry appended to the store; true if `append` is new here and so must be waited for.
+    func appended(_ sequence: EntrySequence, coveredBy append: AppendID) -> Bool {
+        invariant(sequence >= appendedEnd, "sequences of a queue rise")
+        appendedEnd = sequence.next
+        if append == .none {
+            // The store may confirm at once only what has nothing unconfirmed before it.
+            durableEnd = appendedEnd
+            marks.removeAll(keepingCapacity: true)
+            return false
+        }
+        if let last = marks.indices.last, marks[last].append == append {
+            marks[last].end = appendedEnd
+            return false
+        }
+        marks.append(DurabilityMark(append: append, end: appendedEnd))
+        return true
+    }
+
+    /// Takes note that everything up to `append` is durable.
+    func becameDurable(upTo append: AppendID) {
+        while let mark = marks.first, mark.append <= append {
+            durableEnd = max(durableEnd, mark.end)
+            marks.removeFirst()
+        }
+    }
+
+    // MARK: Taking
+
+    /// True if the next message to deliver is at hand.
+    var frontIsReady: Bool {
+        guard !ready.isEmpty else { return false }
+        let front = ready[0].sequence
+        guard front < durableEnd else { return false }
+        return returned.isEmpty || front < returned[0].sequence
+    }
+
+    /// Takes the front of `ready`.
+    func takeFront() -> FetchedMessage {
+        let front = ready.removeFirst()
+        readyBytes -= front.message.byteCount
+        return front
+    }
+
+    // MARK: Coming back
+
+    /// Puts entries back in their places; `entries` rises and is not empty.
+    func putBack(_ entries: [FetchedMessage]) {
+        invariant(!isPersistent, "only memory queues take messages back")
+        for entry in entries { readyBytes += entry.message.byteCount }
+        ready.mergeFront(entries) { $0.sequence < $1.sequence }
+    }
+
+    /// Notes entries of a persistent queue that came back; `entries` rises and is not empty.
+    func putBack(_ entries: [Returned]) {
+        invariant(isPersistent, "memory queues take back messages")
+        returned.mergeFront(entries) { $0.sequence < $1.sequence }
+    }
+
+    /// Forgets what was fetched, to be called when nobody is subscribed; returns the bytes let go.
+    func forgetFetched() -> Int {
+        guard isPersistent else { return 0 }
+        invariant(inFlightCount == 0, "nothing is in flight without a subscriber")
+        if let first = ready.first?.sequence { cursor = min(cursor, first) }
+        if let first = returned.first?.sequence { cursor = min(cursor, first) }
+        let bytes = readyBytes
+        ready = []
+        returned = []
+        readyBytes = 0
+        fetchMessages = Self.fetchMessagesMin
+        if fetch != .none { fetch = .discarded }
+        return bytes
+    }
+}
+
+extension Deque {
+    /// Merges rising elements into a rising deque where they mostly belong near the front.
+    ///
+    /// O(new elements + elements before the last of them).
+    mutating func mergeFront(_ new: [Element], isBefore: (Element, Element) -> Bool) {
+        guard let last = new.last else { return }
+        let place = firstIndex { !isBefore($0, last) } ?? count
+        if new.count == 1 {
+            insert(last, at: place)
+            return
+        }
+        var merged: [Element] = []
+        merged.reserveCapacity(place + new.count)
+        var next = new.startIndex
+        for _ in 0..<place {
+            let old = removeFirst()
+            while next < new.endIndex, isBefore(new[next], old) {
+                merged.append(new[next])
+                next += 1
+            }
+            merged.append(old)
+        }
+        merged.append(contentsOf: new[next...])
+        prepend(contentsOf: merged)
+    }
+}

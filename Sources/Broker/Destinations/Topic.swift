@@ -1,0 +1,81 @@
+import Base
+import DequeModule
+
+/// A destination that keeps nothing: each message goes to all who are subscribed now.
+///
+/// Confinement: broker loop.
+final class Topic {
+    /// Names its messages together with a sequence; no store knows it.
+    let id: QueueID
+    let name: String
+    let destination: DestinationID
+    let policy: BrokerSettings.TopicPolicy
+    /// In no order that means anything; each knows its index, so that leaving costs the same for all.
+    private(set) var subscribers: [Subscription] = []
+    private var nextSequence: EntrySequence
+
+    init(
+        id: QueueID,
+        name: String,
+        destination: DestinationID,
+        policy: BrokerSettings.TopicPolicy,
+        firstSequence: EntrySequence
+    ) {
+        self.id = id
+        self.name = name
+        self.destination = destination
+        self.policy = policy
+        nextSequence = firstSequence
+    }
+
+    func takeSequence() -> EntrySequence {
+        defer { nextSequence = nextSequence.next }
+        return nextSequence
+    }
+
+    func add(_ subscription: Subscription) {
+        subscription.topicIndex = subscribers.count
+        subscribers.append(subscription)
+    }
+
+    func remove(_ subscription: Subscription) {
+        let index = subscription.topicIndex
+        invariant(
+            subscribers.indices.contains(index) && subscribers[index] === subscription,
+            "a topic's subscriber stands where it says"
+        )
+        let last = subscribers.removeLast()
+        guard last !== subscription else { return }
+        subscribers[index] = last
+        last.topicIndex = index
+    }
+}
+
+/// Messages of a topic that wait for one subscriber whose socket is full.
+struct TopicBacklog {
+    struct Item {
+        let sequence: EntrySequence
+        let message: Message
+    }
+
+    private var items = Deque<Item>()
+    private(set) var bytes = 0
+
+    var isEmpty: Bool { items.isEmpty }
+
+    mutating func append(_ item: Item) {
+        items.append(item)
+        bytes += item.message.byteCount
+    }
+
+    mutating func popFirst() -> Item? {
+        guard let item = items.popFirst() else { return nil }
+        bytes -= item.message.byteCount
+        return item
+    }
+
+    mutating func removeAll() {
+        items.removeAll()
+        bytes = 0
+    }
+}

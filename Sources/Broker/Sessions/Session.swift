@@ -1,0 +1,188 @@
+import Base
+
+/// What the core knows of one client: its subscriptions, credit and transactions.
+///
+/// Confinement: broker loop.
+final class Session {
+    let id: SessionID
+    /// In the order of their ids, which rise.
+    private(set) var subscriptions: [Subscription] = []
+    /// Subscriptions to queues that do not depend on the shared credit.
+    private(set) var independentCount = 0
+    /// Subscriptions that are settled by being written.
+    private(set) var autoCount = 0
+    var transactions: [Transaction] = []
+
+    /// Set when the client has been told to go; nothing more is delivered.
+    var isFailed = false
+    private var lastSubscription: UInt64 = 0
+    private var lastDelivery: UInt64 = 0
+    /// The subscription that got the last delivery from a queue.
+    var lastServed = SubscriptionID(0)
+
+    /// Deliveries in flight over all subscriptions that share the session's credit.
+    private(set) var sharedInFlight = 0
+    private let sharedCreditMax: Int
+    /// When the shared credit was last used up, on the scale of waiting tickets.
+    var exhaustedAt: UInt64 = 0
+
+    /// Bytes of messages delivered and not yet reported as written.
+    private(set) var unwrittenBytes = 0
+    private let unwrittenBytesMax: Int
+    /// When the unwritten bytes last reached their limit, on the scale of waiting tickets.
+    var filledAt: UInt64 = 0
+
+    init(id: SessionID, sharedCreditMax: Int, unwrittenBytesMax: Int) {
+        self.id = id
+        self.sharedCreditMax = sharedCreditMax
+        self.unwrittenBytesMax = unwrittenBytesMax
+    }
+
+    // MARK: Credit
+
+    var hasSharedCredit: Bool { sharedInFlight < sharedCreditMax }
+
+    /// False while the socket has enough to write, and for ever once the session failed.
+    var takesDeliveries: Bool { unwrittenBytes < unwrittenBytesMax && !isFailed }
+
+    func useSharedCredit() {
+        invariant(hasSharedCredit, "a delivery needs credit")
+        sharedInFlight += 1
+    }
+
+    func regainSharedCredit() {
+        invariant(sharedInFlight > 0, "no more is settled than was delivered")
+        sharedInFlight -= 1
+    }
+
+    func addUnwritten(_ bytes: Int) {
+        unwrittenBytes += bytes
+    }
+
+    func removeUnwritten(_ bytes: Int) {
+        invariant(bytes >= 0 && bytes <= unwrittenBytes, "no more is written than was delivered")
+        unwrittenBytes -= bytes
+    }
+
+    func nextDelivery() -> DeliveryNumber {
+        lastDelivery += 1
+        return DeliveryNumber(lastDelivery)
+    }
+
+    // MARK: Subscriptions
+
+    func nextSubscription() -> SubscriptionID {
+        lastSubscription += 1
+        return SubscriptionID(lastSubscription)
+    }
+
+    func add(_ subscription: Subscription) {
+        invariant(
+            subscriptions.last.map { $0.id < subscription.id } ?? true,
+            "subscription ids rise"
+        )
+        subscriptions.append(subscription)
+        if subscription.mode == .auto { autoCount += 1 }
+        if subscription.queue != nil, !subscription.usesSharedCredit { independentCount += 1 }
+    }
+
+    func remove(_ subscription: Subscription) {
+        guard let index = index(of: subscription.id) else { return }
+        subscriptions.remove(at: index)
+        if subscription.mode == .auto { autoCount -= 1 }
+        if subscription.queue != nil, !subscription.usesSharedCredit { independentCount -= 1 }
+    }
+
+    func removeAll() -> [Subscription] {
+        defer {
+            subscriptions = []
+            independentCount = 0
+            autoCount = 0
+        }
+        return subscriptions
+    }
+
+    func subscription(_ id: SubscriptionID) -> Subscription? {
+        index(of: id).map { subscriptions[$0] }
+    }
+
+    /// Index of the first subscription after the one served last, from the front again past the end.
+    var nextInTurn: Int {
+        let index = firstIndex { $0 > lastServed }
+        return index < subscriptions.count ? index : 0
+    }
+
+    private func index(of id: SubscriptionID) -> Int? {
+        let index = firstIndex { $0 >= id }
+        guard index < subscriptions.count, subscriptions[index].id == id else { return nil }
+        return index
+    }
+
+    private func firstIndex(where reached: (SubscriptionID) -> Bool) -> Int {
+        var low = 0
+        var high = subscriptions.count
+        while low < high {
+            let middle = (low + high) / 2
+            if reached(subscriptions[middle].id) { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+
+    // MARK: Transactions
+
+    func transaction(_ name: String) -> Transaction? {
+        transactions.first { $0.name == name }
+    }
+
+    /// Forgets a transaction and lets go of what it holds.
+    func drop(_ transaction: Transaction) {
+        transactions.removeAll { $0 === transaction }
+        for claim in transaction.claims { claim.subscription.inFlight.unhold(claim.number) }
+    }
+}
+
+/// All sessions that are open, in slots that are used again under a new generation.
+struct SessionTable {
+    private var slots: [Session?] = []
+    private var generations: [UInt32] = []
+    private var free: [Int] = []
+    private(set) var count = 0
+
+    private static let slotBits: UInt64 = 32
+
+    /// The id that `insert` must be given next.
+    var nextID: SessionID {
+        let slot = free.last ?? slots.count
+        let generation = slot < generations.count ? generations[slot] : 0
+        return SessionID(UInt64(generation) << Self.slotBits | UInt64(slot))
+    }
+
+    mutating func insert(_ session: Session) {
+        invariant(session.id == nextID, "a session gets the id that was announced")
+        if let slot = free.popLast() {
+            slots[slot] = session
+        } else {
+            slots.append(session)
+            generations.append(0)
+        }
+        count += 1
+    }
+
+    func find(_ id: SessionID) -> Session? {
+        let slot = Int(truncatingIfNeeded: id.value & 0xFFFF_FFFF)
+        guard slot < slots.count, let session = slots[slot], session.id == id else { return nil }
+        return session
+    }
+
+    mutating func remove(_ session: Session) {
+        let slot = Int(truncatingIfNeeded: session.id.value & 0xFFFF_FFFF)
+        slots[slot] = nil
+        generations[slot] &+= 1
+        free.append(slot)
+        count -= 1
+    }
+
+    func forEach(_ body: (Session) -> Void) {
+        for case .some(let session) in slots { body(session) }
+    }
+}

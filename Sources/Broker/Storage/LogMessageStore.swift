@@ -1,0 +1,188 @@
+package import Base
+package import LogStore
+import NIOCore
+
+/// Keeps the messages of persistent queues in the segmented log.
+///
+/// A thin adapter: spans in, buffers out, notices to events. Confinement: broker loop.
+package final class LogMessageStore: MessageStore {
+    private let log: LogStore
+    // The size of the last run, as a guess for the next one's buffer.
+    private var runBytes = 4096
+
+    package init(_ log: LogStore) {
+        self.log = log
+    }
+
+    /// Largest single message: far above any sensible body, far below a segment's largest offset.
+    private static let messageBytesMax = 256 << 20
+
+    package var limits: StoreLimits {
+        StoreLimits(
+            messageBytesMax: Self.messageBytesMax,
+            entriesPerMessageMax: MessageRecord.entriesMax,
+            batchBytesMax: 2 * Self.messageBytesMax
+        )
+    }
+
+    package var lastAppend: AppendID { log.pendingGroup.map(AppendID.init) ?? .none }
+
+    /// The queues that the log holds, as recovery found them.
+    package var recovered: [RecoveredQueue] {
+        log.queueNames.map { RecoveredQueue(id: $0.id, name: $0.name, depth: depth($0.id)) }
+    }
+
+    package func declare(_ name: String) -> QueueID { log.declare(name) }
+
+    package func delete(_ queue: QueueID) { log.delete(queue) }
+
+    package func enqueue(
+        _ message: Message,
+        to queue: QueueID,
+        at time: WallTime
+    ) -> EntrySequence {
+        let sequence = log.enqueue(
+            headers: message.headers.readableBytesSpan,
+            body: message.body.readableBytesSpan,
+            to: queue,
+            at: time
+        )
+        guard let sequence else { fatalError("a message for a queue that the log does not know") }
+        return sequence
+    }
+
+    package func enqueue(
+        _ message: Message,
+        toAll queues: [QueueID],
+        at time: WallTime
+    ) -> [EntrySequence] {
+        let sequences = log.enqueue(
+            headers: message.headers.readableBytesSpan,
+            body: message.body.readableBytesSpan,
+            toAll: queues,
+            at: time
+        )
+        invariant(sequences.count == queues.count, "every child queue is known to the log")
+        return sequences
+    }
+
+    package func settle(
+        _ queue: QueueID,
+        _ sequence: EntrySequence,
+        bytes: Int?,
+        reason: SettleReason
+    ) {
+        log.settle(queue, sequence, bytes: bytes, reason: reason.rawValue)
+    }
+
+    package func requeue(_ queue: QueueID, _ sequence: EntrySequence, deliveryCount: UInt32) {
+        log.requeue(queue, sequence, deliveryCount: deliveryCount)
+    }
+
+    package func purge(_ queue: QueueID, below end: EntrySequence) { log.purge(queue, below: end) }
+
+    package func beginBatch() { log.beginUnit(bytes: 0) }
+
+    package func endBatch() { log.endUnit() }
+
+    package func fetch(
+        _ queue: QueueID,
+        from sequence: EntrySequence,
+        limit: FetchLimit
+    ) -> FetchOutcome {
+        var buffer = ByteBufferAllocator().buffer(capacity: min(runBytes, limit.bytes))
+        var found: [Found] = []
+        let start = log.fetch(
+            queue,
+            from: sequence,
+            messagesMax: limit.messages,
+            bytesMax: limit.bytes
+        ) { sequence, deliveryCount, headers, body in
+            let from = buffer.writerIndex
+            buffer.writeBytes(headers)
+            buffer.writeBytes(body)
+            found.append(
+                Found(
+                    sequence: sequence,
+                    deliveryCount: deliveryCount,
+                    start: from,
+                    headerBytes: headers.byteCount,
+                    bodyBytes: body.byteCount
+                )
+            )
+        }
+        guard case .completed(let next) = start else { return .later }
+        runBytes = max(256, buffer.writerIndex)
+        return .now(
+            FetchedRun(
+                queue: queue,
+                messages: found.compactMap { $0.message(in: buffer) },
+                next: next
+            )
+        )
+    }
+
+    package func depth(_ queue: QueueID) -> QueueDepth {
+        guard let depth = log.depth(queue) else {
+            return QueueDepth(
+                messages: 0,
+                bytes: 0,
+                first: EntrySequence(1),
+                next: EntrySequence(1)
+            )
+        }
+        return QueueDepth(
+            messages: depth.messages,
+            bytes: Int(depth.bytes),
+            first: depth.first,
+            next: depth.next
+        )
+    }
+
+    /// What the log's notices mean to the core; nil for what concerns only the operator.
+    package static func event(of notice: StoreNotice) -> StoreEvent? {
+        switch notice {
+        case .durable(let group): .durable(upTo: AppendID(group))
+        case .fetched(let result): .fetched(run(of: result))
+        case .pressure(let presses): .pressure(presses)
+        case .sendsRefused(let reason): .sendsRefused(reason)
+        case .failed(let error): .failed(error.description)
+        case .damaged: nil
+        }
+    }
+
+    private static func run(of result: ReadResult) -> FetchedRun {
+        let buffer = ByteBuffer(bytes: result.bytes)
+        let messages = result.items.compactMap { item in
+            Found(
+                sequence: item.sequence,
+                deliveryCount: item.deliveryCount,
+                start: item.headers.lowerBound,
+                headerBytes: item.headers.count,
+                bodyBytes: item.body.count
+            )
+            .message(in: buffer)
+        }
+        return FetchedRun(queue: result.job.queue, messages: messages, next: result.next)
+    }
+
+    /// Where one message stands in a run's buffer.
+    private struct Found {
+        let sequence: EntrySequence
+        let deliveryCount: UInt32
+        let start: Int
+        let headerBytes: Int
+        let bodyBytes: Int
+
+        func message(in buffer: ByteBuffer) -> FetchedMessage? {
+            guard let headers = buffer.getSlice(at: start, length: headerBytes),
+                let body = buffer.getSlice(at: start + headerBytes, length: bodyBytes)
+            else { return nil }
+            return FetchedMessage(
+                sequence: sequence,
+                deliveryCount: deliveryCount,
+                message: Message(headers: headers, body: body)
+            )
+        }
+    }
+}

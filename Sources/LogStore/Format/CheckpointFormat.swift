@@ -1,0 +1,247 @@
+import Base
+
+/// Saved state at one log position (`docs/format.md`, "Checkpoint").
+package struct CheckpointHeader: Equatable, Sendable {
+    static let byteCount = 96
+    static let magic: UInt64 = 0x4B48_4352_4F54_4152  // "RATORCHK" as bytes
+    package static let formatVersion: UInt32 = 1
+
+    package let store: StoreID
+    /// Rises by one with each checkpoint of a store.
+    package let number: UInt64
+    /// Every record before it is in this checkpoint, none from it on.
+    package let position: LogPosition
+    /// The group that begins at `position`.
+    package let nextGroup: UInt64
+    package let epoch: UInt64
+    let nextQueueID: UInt32
+    let segmentCount: UInt32
+    let droppedCount: UInt32
+    let queueCount: UInt32
+}
+
+/// What a checkpoint holds, decoded.
+struct CheckpointContent {
+    let header: CheckpointHeader
+    let state: StoreState
+}
+
+/// Why a checkpoint file is not used; never fatal, for it is a cache.
+package enum CheckpointFault: Error, Equatable, Sendable {
+    case notACheckpoint
+    case badChecksum
+    case newerVersion(UInt32)
+    case contradiction(String)
+}
+
+enum CheckpointFormat {
+    /// Encodes the state.
+    ///
+    /// `dropped` are segments that are still on disk and may go.
+    static func encode(
+        _ state: StoreState,
+        store: StoreID,
+        number: UInt64,
+        position: LogPosition,
+        nextGroup: UInt64,
+        epoch: UInt64
+    ) -> [UInt8] {
+        var bytes: [UInt8] = []
+        let segments = state.segments.segments.values.sorted { $0.number < $1.number }
+        let dropped = state.segments.absent
+        append(CheckpointHeader.magic, to: &bytes)
+        append(CheckpointHeader.formatVersion, to: &bytes)
+        append(UInt32(0), to: &bytes)
+        append(store.high, to: &bytes)
+        append(store.low, to: &bytes)
+        append(number, to: &bytes)
+        append(position.value, to: &bytes)
+        append(nextGroup, to: &bytes)
+        append(epoch, to: &bytes)
+        append(state.nextQueueID, to: &bytes)
+        append(UInt32(segments.count), to: &bytes)
+        append(UInt32(dropped.count), to: &bytes)
+        append(UInt32(state.queues.count), to: &bytes)
+        append(UInt64(0), to: &bytes)
+        append(UInt64(0), to: &bytes)
+        for segment in segments {
+            append(UInt64(segment.number), to: &bytes)
+            append(UInt64(segment.length), to: &bytes)
+            append(UInt64(segment.footerOffset), to: &bytes)
+        }
+        for number in dropped { append(UInt64(number), to: &bytes) }
+        for id in state.queues.keys.sorted() {
+            if let queue = state.queues[id] { encode(queue, to: &bytes) }
+        }
+        let crc = Checksum.crc32c(0, bytes.span.bytes)
+        bytes.replaceSubrange(12..<16, with: (0..<4).map { UInt8(crc >> ($0 * 8) & 0xFF) })
+        return bytes
+    }
+
+    private static func encode(_ queue: QueueState, to bytes: inout [UInt8]) {
+        let name = Array(queue.name.utf8)
+        append(queue.id.value, to: &bytes)
+        append(UInt32(name.count), to: &bytes)
+        append(queue.nextSequence, to: &bytes)
+        append(UInt32(queue.extents.count), to: &bytes)
+        append(UInt32(queue.deliveryCounts.count), to: &bytes)
+        bytes += name
+        bytes += repeatElement(0, count: roundedUpToEight(name.count) - name.count)
+        for extent in queue.extents {
+            let (prefix, bitmap) = extent.settledState
+            append(UInt64(extent.segment), to: &bytes)
+            append(extent.first, to: &bytes)
+            append(extent.count, to: &bytes)
+            append(prefix, to: &bytes)
+            append(extent.liveBytes, to: &bytes)
+            append(UInt64(bitmap.count), to: &bytes)
+            for word in bitmap { append(word, to: &bytes) }
+        }
+        for (sequence, count) in queue.deliveryCounts.sorted(by: { $0.key < $1.key }) {
+            append(sequence, to: &bytes)
+            append(UInt64(count), to: &bytes)
+        }
+    }
+
+    private static func append<T: FixedWidthInteger>(_ value: T, to bytes: inout [UInt8]) {
+        for shift in 0..<MemoryLayout<T>.size {
+            bytes.append(UInt8(truncatingIfNeeded: value >> (T(shift) * 8)))
+        }
+    }
+
+    /// Reads and checks a header and the checksum over the whole file.
+    static func decodeHeader(_ bytes: RawSpan) throws(CheckpointFault) -> CheckpointHeader {
+        guard bytes.byteCount >= CheckpointHeader.byteCount,
+            bytes.uint64(at: 0) == CheckpointHeader.magic
+        else { throw .notACheckpoint }
+        let zeros: [UInt8] = [0, 0, 0, 0]
+        var crc = Checksum.crc32c(0, bytes.extracting(0..<12))
+        crc = Checksum.crc32c(crc, zeros.span.bytes)
+        crc = Checksum.crc32c(crc, bytes.extracting(16..<bytes.byteCount))
+        guard crc == bytes.uint32(at: 12) else { throw .badChecksum }
+        let version = bytes.uint32(at: 8)
+        guard version == CheckpointHeader.formatVersion else { throw .newerVersion(version) }
+        return CheckpointHeader(
+            store: StoreID(high: bytes.uint64(at: 16), low: bytes.uint64(at: 24)),
+            number: bytes.uint64(at: 32),
+            position: LogPosition(value: bytes.uint64(at: 40)),
+            nextGroup: bytes.uint64(at: 48),
+            epoch: bytes.uint64(at: 56),
+            nextQueueID: bytes.uint32(at: 64),
+            segmentCount: bytes.uint32(at: 68),
+            droppedCount: bytes.uint32(at: 72),
+            queueCount: bytes.uint32(at: 76)
+        )
+    }
+
+    /// Reads a whole checkpoint.
+    static func decode(_ bytes: RawSpan) throws(CheckpointFault) -> CheckpointContent {
+        let header = try decodeHeader(bytes)
+        var reader = Reader(position: CheckpointHeader.byteCount)
+        let state = StoreState()
+        state.restore(nextQueueID: header.nextQueueID)
+        var infos: [SegmentInfo] = []
+        for _ in 0..<header.segmentCount {
+            let number = UInt32(truncatingIfNeeded: try reader.uint64(bytes))
+            let length = Int(truncatingIfNeeded: try reader.uint64(bytes))
+            let footer = Int(truncatingIfNeeded: try reader.uint64(bytes))
+            infos.append(
+                SegmentInfo(number: number, length: length, footerOffset: footer, liveExtents: 0)
+            )
+        }
+        var dropped: [UInt32] = []
+        for _ in 0..<header.droppedCount {
+            dropped.append(UInt32(truncatingIfNeeded: try reader.uint64(bytes)))
+        }
+        var queues: [QueueState] = []
+        for _ in 0..<header.queueCount { queues.append(try reader.queue(bytes)) }
+        guard reader.position == bytes.byteCount else {
+            throw .contradiction("bytes follow the last queue")
+        }
+        var live: [UInt32: Int] = [:]
+        for queue in queues {
+            for extent in queue.extents { live[extent.segment, default: 0] += 1 }
+        }
+        for var info in infos {
+            info.liveExtents = live.removeValue(forKey: info.number) ?? 0
+            state.segments.restore(info)
+        }
+        guard live.isEmpty else { throw .contradiction("an extent lies in an unlisted segment") }
+        for number in dropped {
+            state.segments.restoreDropped(number, checkpoint: header.number)
+        }
+        for queue in queues { state.restoreCounted(queue) }
+        return CheckpointContent(header: header, state: state)
+    }
+
+    /// Walks through the bytes; every read is checked against the end.
+    private struct Reader {
+        var position: Int
+
+        mutating func uint64(_ bytes: RawSpan) throws(CheckpointFault) -> UInt64 {
+            let start = try take(8, bytes)
+            return bytes.uint64(at: start)
+        }
+
+        mutating func uint32(_ bytes: RawSpan) throws(CheckpointFault) -> UInt32 {
+            let start = try take(4, bytes)
+            return bytes.uint32(at: start)
+        }
+
+        mutating func take(_ count: Int, _ bytes: RawSpan) throws(CheckpointFault) -> Int {
+            guard count >= 0, count <= bytes.byteCount - position else {
+                throw .contradiction("it ends in the middle of an entry")
+            }
+            defer { position += count }
+            return position
+        }
+
+        mutating func queue(_ bytes: RawSpan) throws(CheckpointFault) -> QueueState {
+            let id = QueueID(try uint32(bytes))
+            let nameBytes = Int(try uint32(bytes))
+            let next = try uint64(bytes)
+            let extentCount = try uint32(bytes)
+            let requeueCount = try uint32(bytes)
+            let nameStart = try take(roundedUpToEight(nameBytes), bytes)
+            let queue = QueueState(
+                id: id,
+                name: bytes.string(nameStart..<nameStart + nameBytes),
+                nextSequence: next
+            )
+            var extents: [Extent] = []
+            for _ in 0..<extentCount { extents.append(try extent(bytes)) }
+            var counts: [UInt64: UInt32] = [:]
+            for _ in 0..<requeueCount {
+                let sequence = try uint64(bytes)
+                counts[sequence] = UInt32(truncatingIfNeeded: try uint64(bytes))
+            }
+            queue.restore(extents: extents, deliveryCounts: counts)
+            return queue
+        }
+
+        mutating func extent(_ bytes: RawSpan) throws(CheckpointFault) -> Extent {
+            let segment = UInt32(truncatingIfNeeded: try uint64(bytes))
+            let first = try uint64(bytes)
+            let count = try uint32(bytes)
+            let prefix = try uint32(bytes)
+            let liveBytes = try uint64(bytes)
+            let words = Int(truncatingIfNeeded: try uint64(bytes))
+            guard words >= 0, words <= (bytes.byteCount - position) / 8 else {
+                throw .contradiction("a bitmap is longer than the file")
+            }
+            let start = try take(words * 8, bytes)
+            let bitmap = (0..<words).map { bytes.uint64(at: start + $0 * 8) }
+            guard
+                let extent = Extent(
+                    segment: segment,
+                    first: first,
+                    count: count,
+                    liveBytes: liveBytes,
+                    prefix: prefix,
+                    bitmap: bitmap
+                )
+            else { throw .contradiction("an extent's settled state does not fit its count") }
+            return extent
+        }
+    }
+}

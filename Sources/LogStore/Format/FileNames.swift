@@ -1,0 +1,51 @@
+/// The names in a store's directory (`docs/format.md`, "Directory").
+package enum FileNames {
+    package static let lock = "lock"
+
+    package static func segment(_ number: UInt32) -> String { "segment-\(padded(number)).log" }
+
+    package static func checkpoint(_ number: UInt64) -> String {
+        "checkpoint-\(padded(number)).chk"
+    }
+
+    /// A prepared file that is to become a segment; what is in it means nothing.
+    package static func spare(_ number: UInt64) -> String { "spare-\(padded(number)).tmp" }
+
+    /// A file being written that gets its real name when it is complete.
+    package static func temporary(_ name: String) -> String { name + ".tmp" }
+
+    /// What a name in the directory stands for.
+    package enum Kind: Equatable, Sendable {
+        case segment(UInt32)
+        case checkpoint(UInt64)
+        /// Left over from an interrupted run, or a prepared spare; holds nothing.
+        case temporary
+        case lock
+        case unknown
+    }
+
+    /// Reads a name back; only names in exactly the written form count.
+    package static func kind(of name: String) -> Kind {
+        if name == lock { return .lock }
+        if name.hasSuffix(".tmp") { return .temporary }
+        if let number = number(in: name, "segment-", ".log"), number <= UInt64(UInt32.max),
+            segment(UInt32(number)) == name
+        {
+            return .segment(UInt32(number))
+        }
+        if let number = number(in: name, "checkpoint-", ".chk"), checkpoint(number) == name {
+            return .checkpoint(number)
+        }
+        return .unknown
+    }
+
+    private static func number(in name: String, _ prefix: String, _ suffix: String) -> UInt64? {
+        guard name.hasPrefix(prefix), name.hasSuffix(suffix) else { return nil }
+        return UInt64(name.dropFirst(prefix.count).dropLast(suffix.count))
+    }
+
+    private static func padded(_ number: some BinaryInteger) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, 10 - digits.count)) + digits
+    }
+}

@@ -1,0 +1,67 @@
+/// The first 64 bytes of a segment file (`docs/format.md`, "Segment header").
+package struct SegmentHeader: Equatable, Sendable {
+    package static let byteCount = 64
+    package static let magic: UInt64 = 0x4745_5352_4F54_4152  // "RATORSEG" as bytes
+    /// The only format that exists so far.
+    package static let formatVersion: UInt32 = 1
+
+    package let store: StoreID
+    package let segment: UInt32
+    /// Counts the openings of the store; the one that began this segment.
+    package let epoch: UInt64
+    /// Wall clock when the segment was begun, in ms since 1970.
+    package let createdMilliseconds: UInt64
+
+    package init(store: StoreID, segment: UInt32, epoch: UInt64, createdMilliseconds: UInt64) {
+        self.store = store
+        self.segment = segment
+        self.epoch = epoch
+        self.createdMilliseconds = createdMilliseconds
+    }
+
+    func encode(into span: inout OutputRawSpan) {
+        let bytes = [UInt8].encoded(count: Self.byteCount) { span in
+            span.append64(Self.magic)
+            span.append32(Self.formatVersion)
+            span.append32(0)
+            span.append64(store.high)
+            span.append64(store.low)
+            span.append64(UInt64(segment))
+            span.append64(epoch)
+            span.append64(createdMilliseconds)
+            span.append64(0)
+        }
+        let crc = Checksum.crc32c(0, bytes.span.bytes)
+        span.append(bytes: bytes.span.bytes.extracting(0..<12))
+        span.append32(crc)
+        span.append(bytes: bytes.span.bytes.extracting(16..<Self.byteCount))
+    }
+
+    /// What is wrong with a header.
+    package enum Fault: Error, Equatable, Sendable {
+        case notASegment
+        case badChecksum
+        case newerVersion(UInt32)
+    }
+
+    /// Reads and checks a header; the checksum is looked at before the version, so that a newer
+    /// version is only believed when the bytes are sound.
+    package static func decode(_ bytes: RawSpan) throws(Fault) -> SegmentHeader {
+        guard bytes.byteCount >= byteCount, bytes.uint64(at: 0) == magic else {
+            throw .notASegment
+        }
+        var crc = Checksum.crc32c(0, bytes.extracting(0..<12))
+        let zeros: [UInt8] = [0, 0, 0, 0]
+        crc = Checksum.crc32c(crc, zeros.span.bytes)
+        crc = Checksum.crc32c(crc, bytes.extracting(16..<byteCount))
+        guard crc == bytes.uint32(at: 12) else { throw .badChecksum }
+        let version = bytes.uint32(at: 8)
+        guard version == formatVersion else { throw .newerVersion(version) }
+        return SegmentHeader(
+            store: StoreID(high: bytes.uint64(at: 16), low: bytes.uint64(at: 24)),
+            segment: UInt32(truncatingIfNeeded: bytes.uint64(at: 32)),
+            epoch: bytes.uint64(at: 40),
+            createdMilliseconds: bytes.uint64(at: 48)
+        )
+    }
+}

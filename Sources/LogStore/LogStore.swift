@@ -1,0 +1,629 @@
+package import Base
+
+/// The store's state machine: records are appended here, applied at once, and handed out as jobs.
+///
+/// It performs no I/O, has no threads and reads no clock. The owner calls `submit` once per turn,
+/// performs what `takeJobs` gives (`StoreDriver` does, on threads), brings results to `complete`, and
+/// reads `takeNotices`. Nothing that was appended is durable before `.durable` says so.
+///
+/// Confinement: broker loop.
+package final class LogStore {
+    package let options: LogStoreOptions
+    package let id: StoreID
+    let state: StoreState
+    let epoch: UInt64
+    var tail: LogTail
+    var postings: PostingCache
+
+    // The active segment.
+
+    var seed: UInt32
+    /// Queues that are named in the active segment, in the order of their first use there.
+    var activeQueues: [QueueState] = []
+    /// An upper bound for the footer that the active segment would get now.
+    var footerBytes = SegmentFooter.emptyBytesMax
+
+    // The open group.
+
+    var groupStart: LogPosition?
+    var nextGroup: UInt64
+    var isInUnit = false
+    var settling: [QueueState] = []
+
+    // What the writer has and had.
+
+    var steps: [WriteJob.Step] = []
+    var handedTo: LogPosition
+    var handedBytes = 0
+    var isWriting = false
+    var writtenTo: LogPosition
+    var syncedTo: LogPosition
+    var syncedAt = MonotonicTime(nanoseconds: 0)
+    var unconfirmedBytes = 0
+    var durableGroup: UInt64
+    var failure: FileError?
+    var isPressing = false
+
+    // Maintenance.
+
+    var spares: [UInt64] = []
+    var nextSpare: UInt64 = 1
+    var isPreparing = false
+    var spareRefusal: String?
+    var spaceRefusal: String?
+    var announcedRefusal: String?
+    var checkpointWanted = true
+    var forcesSync = false
+    var capturedCheckpoint: (job: CheckpointJob, position: LogPosition)?
+    var isCheckpointing = false
+    var checkpointFailed = false
+    var checkpoints: [UInt64]
+    var nextCheckpoint: UInt64
+    var checkpointedAt = MonotonicTime(nanoseconds: 0)
+    var openReads = 0
+
+    var jobs: [StoreJob] = []
+    var notices: [StoreNotice] = []
+
+    /// Begins where recovery ended.
+    ///
+    /// `Recovery.open` calls this.
+    init(_ recovered: RecoveredLog, options: LogStoreOptions) {
+        self.options = options
+        id = recovered.store
+        state = recovered.state
+        epoch = recovered.epoch
+        nextGroup = recovered.nextGroup
+        durableGroup = recovered.nextGroup - 1
+        checkpoints = recovered.checkpoints
+        nextCheckpoint = (recovered.checkpoints.max() ?? 0) + 1
+        let end = recovered.end
+        seed = recovered.store.seed(ofSegment: end.segment)
+        tail = LogTail(
+            chunkBytes: min(options.chunkBytes, options.segmentBytes),
+            bytesMax: options.tailBytes,
+            at: end
+        )
+        handedTo = end
+        writtenTo = end
+        syncedTo = end
+        postings = PostingCache(bytesMax: options.postingCacheBytes)
+        if recovered.beginsSegment {
+            state.segments.begin(end.segment)
+            steps.append(.begin(segment: end.segment, spare: nil))
+            appendSegmentHeader(createdMilliseconds: recovered.createdMilliseconds)
+        } else {
+            for queue in state.queues.values where queue.isNamed(in: end.segment) {
+                activeQueues.append(queue)
+                footerBytes += footerBytesBound(entries: queue.activeOffsets.count)
+            }
+        }
+        prepareSpare()
+    }
+
+    // MARK: Reading state
+
+    /// The group that covers everything appended so far, or nil if all of that is durable.
+    package var pendingGroup: UInt64? {
+        if groupStart != nil || !settling.isEmpty { return nextGroup }
+        return nextGroup - 1 > durableGroup ? nextGroup - 1 : nil
+    }
+
+    /// Why new messages are refused at the moment; settles go on.
+    package var refusal: String? { announcedRefusal }
+
+    /// Whether the last checkpoint and everything in the log is on disk.
+    package var isIdle: Bool {
+        !isWriting && !isCheckpointing && !isPreparing && openReads == 0 && jobs.isEmpty
+            && pendingGroup == nil && capturedCheckpoint == nil && !checkpointWanted
+    }
+
+    /// Counts and bounds of one queue, or nil if there is no such queue.
+    package func depth(
+        _ id: QueueID
+    ) -> (messages: Int, bytes: UInt64, first: EntrySequence, next: EntrySequence)? {
+        guard let queue = state.queue(id) else { return nil }
+        return (
+            queue.liveCount, queue.liveBytes, EntrySequence(queue.firstSequence),
+            EntrySequence(queue.nextSequence)
+        )
+    }
+
+    /// All queues with their names, in the order of their ids.
+    package var queueNames: [(id: QueueID, name: String)] {
+        state.queues.values.map { ($0.id, $0.name) }.sorted { $0.0 < $1.0 }
+    }
+
+    // MARK: Appending
+
+    /// Creates a queue.
+    package func declare(_ name: String) -> QueueID {
+        let id = QueueID(state.nextQueueID)
+        let length = QueueRecord.length(nameBytes: name.utf8.count)
+        prepare(length)
+        let queue = state.name(id, name, nextSequence: 1)
+        appendName(of: queue)
+        return id
+    }
+
+    /// Removes a queue with all its entries.
+    package func delete(_ id: QueueID) {
+        guard let queue = state.queue(id) else { return }
+        settling.removeAll { $0 === queue }
+        activeQueues.removeAll { $0 === queue }
+        prepare(DeleteQueueRecord.length)
+        append(DeleteQueueRecord.length) { span, flags, seed in
+            DeleteQueueRecord(queue: id).append(to: &span, flags: flags, seed: seed)
+        }
+        state.delete(id)
+    }
+
+    /// Appends one message to one queue; returns its sequence there, or nil for an unknown queue.
+    package func enqueue(
+        headers: RawSpan,
+        body: RawSpan,
+        to id: QueueID,
+        at time: WallTime
+    ) -> EntrySequence? {
+        guard let queue = state.queue(id) else { return nil }
+        let length = MessageRecord.length(
+            headers: headers.byteCount,
+            body: body.byteCount,
+            entries: 1
+        )
+        prepare(length)
+        if !queue.isNamed(in: tail.segment) { appendName(of: queue) }
+        let sequence = queue.nextSequence
+        let offset = append(length) { span, flags, seed in
+            MessageRecord.append(
+                to: &span,
+                queue: id,
+                sequence: sequence,
+                time: time.milliseconds,
+                headers: headers,
+                body: body,
+                flags: flags,
+                seed: seed
+            )
+        }
+        state.append(
+            to: queue,
+            sequence,
+            bytes: headers.byteCount + body.byteCount,
+            segment: tail.segment,
+            offset: offset
+        )
+        footerBytes += SegmentFooter.entryBytesMax
+        return EntrySequence(sequence)
+    }
+
+    /// Appends one message with an entry in each of several queues; sequences in their order.
+    ///
+    /// Unknown queues are left out of the entries and of the result.
+    package func enqueue(
+        headers: RawSpan,
+        body: RawSpan,
+        toAll ids: [QueueID],
+        at time: WallTime
+    ) -> [EntrySequence] {
+        let queues = ids.compactMap { state.queue($0) }
+        guard !queues.isEmpty else { return [] }
+        let length = MessageRecord.length(
+            headers: headers.byteCount,
+            body: body.byteCount,
+            entries: queues.count
+        )
+        prepare(length)
+        for queue in queues where !queue.isNamed(in: tail.segment) { appendName(of: queue) }
+        let entries = queues.map { ($0.id, $0.nextSequence) }
+        let offset = append(length) { span, flags, seed in
+            MessageRecord.append(
+                to: &span,
+                entries: entries,
+                time: time.milliseconds,
+                headers: headers,
+                body: body,
+                flags: flags,
+                seed: seed
+            )
+        }
+        for (queue, entry) in zip(queues, entries) {
+            state.append(
+                to: queue,
+                entry.1,
+                bytes: headers.byteCount + body.byteCount,
+                segment: tail.segment,
+                offset: offset
+            )
+            footerBytes += SegmentFooter.entryBytesMax
+        }
+        return entries.map { EntrySequence($0.1) }
+    }
+
+    /// Says that an entry is done; false if it is unknown or was done before.
+    ///
+    /// The record follows at the turn's end, merged with the others of the queue.
+    @discardableResult
+    package func settle(
+        _ id: QueueID,
+        _ sequence: EntrySequence,
+        bytes: Int?,
+        reason: UInt8
+    ) -> Bool {
+        guard let queue = state.queue(id),
+            let freed = state.settle(queue, sequence.value, bytes: bytes)
+        else { return false }
+        if queue.pendingSettles.isEmpty {
+            settling.append(queue)
+        } else if queue.pendingSettleReason != reason
+            || queue.pendingSettles.count == SettleRecord.rangesMax
+        {
+            appendSettles(of: queue)
+        }
+        queue.pendingSettleReason = reason
+        queue.pendingSettleBytes += freed
+        let last = queue.pendingSettles.count - 1
+        if last >= 0, queue.pendingSettles[last].end == sequence.value {
+            queue.pendingSettles[last].count += 1
+        } else {
+            queue.pendingSettles.append(SequenceRange(first: sequence.value, count: 1))
+        }
+        return true
+    }
+
+    /// Records that an entry came back after its `deliveryCount`-th delivery.
+    package func requeue(_ id: QueueID, _ sequence: EntrySequence, deliveryCount: UInt32) {
+        guard let queue = state.queue(id) else { return }
+        prepare(RequeueRecord.length)
+        append(RequeueRecord.length) { span, flags, seed in
+            RequeueRecord(queue: id, sequence: sequence.value, deliveryCount: deliveryCount)
+                .append(to: &span, flags: flags, seed: seed)
+        }
+        queue.requeue(sequence.value, deliveryCount: deliveryCount)
+    }
+
+    /// Settles every entry of a queue below `end`, as one record.
+    package func purge(_ id: QueueID, below end: EntrySequence) {
+        guard let queue = state.queue(id) else { return }
+        prepare(PurgeRecord.length)
+        append(PurgeRecord.length) { span, flags, seed in
+            PurgeRecord(queue: id, below: end.value).append(to: &span, flags: flags, seed: seed)
+        }
+        state.purge(queue, below: end.value)
+    }
+
+    /// Makes everything until `endUnit` atomic.
+    ///
+    /// `bytes` is about what its messages come to, so that a unit larger than the rest of the
+    /// segment begins a new one.
+    package func beginUnit(bytes: Int) {
+        invariant(!isInUnit, "an atomic unit inside another")
+        flushSettles()
+        prepare(bytes)
+        isInUnit = true
+    }
+
+    /// Ends the atomic unit.
+    package func endUnit() {
+        invariant(isInUnit, "the end of an atomic unit that was not begun")
+        flushSettles()
+        openGroup()
+        tail.reserve(UnitEndRecord.length)
+        let seed = seed
+        tail.append { UnitEndRecord.append(to: &$0, seed: seed) }
+        unconfirmedBytes += UnitEndRecord.length
+        isInUnit = false
+    }
+
+    /// Begins a new segment if the next record would not fit, unless a unit is open: a unit never
+    /// straddles segments, it rather makes one longer.
+    @inline(__always)
+    func prepare(_ length: Int) {
+        let room = options.segmentBytes - tail.end.offset - footerBytes
+        if !isInUnit, length + GroupRecord.length + 512 > room, tail.end.offset > 1024 { roll() }
+    }
+
+    /// Appends one record of `length` bytes and returns its offset.
+    @inline(__always)
+    @discardableResult
+    func append(
+        _ length: Int,
+        _ encode: (inout OutputRawSpan, UInt8, UInt32) -> Void
+    ) -> Int {
+        invariant(failure == nil, "an append to a store that has ended")
+        if groupStart == nil { openGroup() }
+        tail.reserve(length)
+        let offset = tail.end.offset
+        let flags = isInUnit ? RecordHeader.continues : 0
+        let seed = seed
+        tail.append { encode(&$0, flags, seed) }
+        unconfirmedBytes += length
+        return offset
+    }
+
+    func appendName(of queue: QueueState) {
+        let record = QueueRecord(
+            queue: queue.id,
+            nextSequence: queue.nextSequence,
+            name: queue.name
+        )
+        append(QueueRecord.length(nameBytes: queue.name.utf8.count)) { span, flags, seed in
+            record.append(to: &span, flags: flags, seed: seed)
+        }
+        queue.beginSegment(tail.segment)
+        activeQueues.append(queue)
+        footerBytes += footerBytesBound(entries: 0)
+    }
+
+    func footerBytesBound(entries: Int) -> Int {
+        SegmentFooter.tableEntryByteCount + entries * SegmentFooter.entryBytesMax
+    }
+
+    func flushSettles() {
+        while let queue = settling.popLast() { appendSettles(of: queue) }
+    }
+
+    func appendSettles(of queue: QueueState) {
+        guard !queue.pendingSettles.isEmpty else { return }
+        let record = SettleRecord(
+            queue: queue.id,
+            reason: queue.pendingSettleReason,
+            bytes: queue.pendingSettleBytes,
+            ranges: queue.pendingSettles
+        )
+        queue.pendingSettles.removeAll(keepingCapacity: queue.pendingSettles.count < 64)
+        queue.pendingSettleBytes = 0
+        append(SettleRecord.length(ranges: record.ranges.count)) { span, flags, seed in
+            record.append(to: &span, flags: flags, seed: seed)
+        }
+    }
+
+    // MARK: Groups and segments
+
+    func openGroup() {
+        guard groupStart == nil else { return }
+        tail.reserve(GroupRecord.length)
+        groupStart = tail.end
+        tail.append { $0.append(repeating: 0, count: GroupRecord.length, as: UInt8.self) }
+        unconfirmedBytes += GroupRecord.length
+    }
+
+    /// Fills in the open group's header: only now its length is known.
+    func closeGroup() {
+        guard let start = groupStart else { return }
+        let record = GroupRecord(
+            number: nextGroup,
+            epoch: epoch,
+            durable: syncedTo,
+            groupBytes: tail.end.offset - start.offset
+        )
+        let seed = seed
+        tail.patch(at: start, count: GroupRecord.length) { record.append(to: &$0, seed: seed) }
+        groupStart = nil
+        nextGroup += 1
+    }
+
+    /// Seals the active segment with its footer and begins the next.
+    func roll() {
+        flushSettles()
+        let segment = tail.segment
+        openGroup()
+        let footerOffset = tail.end.offset
+        let footer = SegmentFooter.encode(footerSources(), at: footerOffset, seed: seed)
+        tail.reserve(footer.count)
+        tail.append { $0.append(bytes: footer.span.bytes) }
+        unconfirmedBytes += footer.count
+        closeGroup()
+        addWriteSteps()
+        steps.append(.seal(segment: segment, length: tail.end.offset))
+        state.segments.seal(segment, length: tail.end.offset, footerOffset: footerOffset)
+        for queue in activeQueues {
+            if !queue.extents.isEmpty, !queue.activeOffsets.isEmpty {
+                let list = Postings(first: queue.activeFirst, offsets: queue.activeOffsets)
+                postings.insert(list, segment: segment, queue: queue.id)
+            }
+            queue.endSegment()
+        }
+        activeQueues.removeAll(keepingCapacity: true)
+        footerBytes = SegmentFooter.emptyBytesMax
+
+        let next = segment + 1
+        let spare = spares.isEmpty ? nil : spares.removeFirst()
+        steps.append(.begin(segment: next, spare: spare))
+        seed = id.seed(ofSegment: next)
+        tail.beginSegment(next)
+        handedTo = tail.end
+        state.segments.begin(next)
+        appendSegmentHeader(createdMilliseconds: 0)
+        checkpointWanted = true
+        prepareSpare()
+    }
+
+    func appendSegmentHeader(createdMilliseconds: UInt64) {
+        let header = SegmentHeader(
+            store: id,
+            segment: tail.segment,
+            epoch: epoch,
+            createdMilliseconds: createdMilliseconds
+        )
+        tail.reserve(SegmentHeader.byteCount)
+        tail.append { header.encode(into: &$0) }
+    }
+
+    /// The posting lists for a footer: of each queue, its entries from the first unsettled one on.
+    func footerSources() -> [SegmentFooter.Source] {
+        activeQueues.compactMap { queue in
+            let extents = queue.extents.filter { $0.segment == tail.segment }
+            guard let first = extents.first?.firstUnsettled(from: 0), first >= queue.activeFirst
+            else { return nil }
+            return SegmentFooter.Source(
+                queue: queue.id,
+                first: first,
+                bytes: extents.reduce(0) { $0 + $1.liveBytes },
+                offsets: queue.activeOffsets[Int(first - queue.activeFirst)...]
+            )
+        }
+    }
+
+    func addWriteSteps() {
+        for piece in tail.pieces(from: handedTo) {
+            steps.append(
+                .write(
+                    segment: tail.segment,
+                    offset: piece.offset,
+                    chunk: piece.chunk,
+                    range: piece.range
+                )
+            )
+            handedBytes += piece.range.count
+        }
+        handedTo = tail.end
+    }
+
+    // MARK: Turns
+
+    /// Ends a turn: hands what was appended to the writer if it is free.
+    ///
+    /// Call once per turn, and after `complete`.
+    package func submit(now: MonotonicTime) {
+        guard failure == nil else { return }
+        flushSettles()
+        // Settles never begin a segment by themselves, so that a merged record stays in the group it
+        // was promised for; a segment that they filled is sealed here.
+        let margin = min(options.segmentBytes / 64, 1 << 20)
+        if tail.end.offset + footerBytes + margin > options.segmentBytes { roll() }
+        captureCheckpoint(now: now)
+        if !isWriting { handOver(now: now) }
+        updatePressure()
+    }
+
+    /// Does what time alone brings: late syncs, checkpoints that give disk back, retries after a
+    /// full disk.
+    ///
+    /// Call about once a second, and at the `fsync` interval if there is one.
+    package func tick(now: MonotonicTime) {
+        guard failure == nil else { return }
+        if checkpointFailed || !state.segments.dead.isEmpty || !state.segments.dropped.isEmpty,
+            now.since(checkpointedAt) >= options.checkpointInterval
+        {
+            checkpointWanted = true
+        }
+        if case .every = options.fsync, syncedTo < writtenTo, isSyncDue(now) { forcesSync = true }
+        if spares.isEmpty { prepareSpare() }
+        jobs.append(.checkSpace)
+        submit(now: now)
+    }
+
+    /// Asks for a checkpoint of everything appended so far, so that the next start replays nothing.
+    package func requestCheckpoint() {
+        checkpointWanted = true
+    }
+
+    /// The jobs since the last call, to be performed in any order, except that write jobs are
+    /// performed one after another.
+    package func takeJobs() -> [StoreJob] {
+        defer { jobs.removeAll(keepingCapacity: true) }
+        return jobs
+    }
+
+    /// What happened since the last call, in order.
+    package func takeNotices() -> [StoreNotice] {
+        defer { notices.removeAll(keepingCapacity: true) }
+        return notices
+    }
+
+    func isSyncDue(_ now: MonotonicTime) -> Bool {
+        switch options.fsync {
+        case .always: true
+        case .every(let interval): now.since(syncedAt) >= interval
+        case .never: false
+        }
+    }
+
+    func handOver(now: MonotonicTime) {
+        closeGroup()
+        addWriteSteps()
+        guard !steps.isEmpty || (forcesSync && syncedTo < writtenTo) else { return }
+        let syncs = isSyncDue(now) || forcesSync
+        if syncs {
+            syncedAt = now
+            forcesSync = false
+        }
+        jobs.append(
+            .write(
+                WriteJob(
+                    steps: steps,
+                    syncs: syncs,
+                    bytes: handedBytes,
+                    group: nextGroup - 1,
+                    end: tail.end
+                )
+            )
+        )
+        steps = []
+        handedBytes = 0
+        isWriting = true
+    }
+
+    func updatePressure() {
+        let isShortOfRoom =
+            options.preallocates && spares.isEmpty && isPreparing
+            && tail.end.offset > options.segmentBytes / 4 * 3
+        let isOver =
+            isPressing
+            ? unconfirmedBytes > options.unconfirmedBytesMax / 2
+            : unconfirmedBytes > options.unconfirmedBytesMax
+        let presses = isOver || (isShortOfRoom && unconfirmedBytes > options.chunkBytes)
+        if presses != isPressing {
+            isPressing = presses
+            notices.append(.pressure(presses))
+        }
+    }
+
+    // MARK: Results
+
+    /// Takes in the result of a job.
+    package func complete(_ result: StoreResult, now: MonotonicTime) {
+        switch result {
+        case .written(let job, let error): written(job, error, now: now)
+        case .read(let result): finishRead(result)
+        case .checkpointed(let job, let error): checkpointed(job, error, now: now)
+        case .sparePrepared(let job, let error): sparePrepared(job, error)
+        case .removed(let segments, let error):
+            if error == nil { for segment in segments { state.segments.left(segment) } }
+        case .space(let freeBytes):
+            let isLow = freeBytes.map { $0 < options.minFreeDiskBytes } ?? false
+            spaceRefusal =
+                isLow
+                ? "\(ByteCount(freeBytes ?? 0)) of disk are free, below min_free_disk = "
+                    + "\(ByteCount(options.minFreeDiskBytes))" : nil
+            updateRefusal()
+        }
+    }
+
+    func written(_ job: WriteJob, _ error: FileError?, now: MonotonicTime) {
+        isWriting = false
+        if let error {
+            failure = error
+            notices.append(.failed(error))
+            return
+        }
+        writtenTo = job.end
+        if job.syncs { syncedTo = job.end }
+        unconfirmedBytes = max(0, unconfirmedBytes - job.bytes)
+        if job.group > durableGroup {
+            durableGroup = job.group
+            notices.append(.durable(group: job.group))
+        }
+        tail.evict(written: writtenTo)
+        writeCheckpointIfDurable()
+        submit(now: now)
+    }
+}
+
+extension SegmentFooter {
+    /// A footer without entries, with its group's part.
+    static let emptyBytesMax = 128
+    /// One entry's difference in a posting list at most: offsets of 32 bits in units of eight.
+    static let entryBytesMax = 5
+}

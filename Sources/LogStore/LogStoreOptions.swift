@@ -1,0 +1,113 @@
+package import Base
+
+/// Sizes, intervals and limits of a store, each with its default.
+package struct LogStoreOptions: Sendable, Equatable {
+    /// When an append counts as durable.
+    package enum Fsync: Sendable, Equatable {
+        /// After `fdatasync` returned.
+        case always
+        /// Once written; synced at least this often.
+        case every(Interval)
+        /// Once written; the operating system syncs when it likes.
+        case never
+    }
+
+    package var fsync = Fsync.always
+
+    /// Bytes of one segment file.
+    ///
+    /// Larger: fewer files and seals; smaller: disk comes back sooner.
+    package var segmentBytes = 64 << 20
+
+    /// Recent log that stays in memory, so that consumers that keep up never read the disk.
+    package var tailBytes = 16 << 20
+
+    /// Bytes of one piece of that memory.
+    package var chunkBytes = 1 << 20
+
+    /// Appended but not yet durable bytes at which senders are held; they go on at half of it.
+    package var unconfirmedBytesMax = 32 << 20
+
+    /// Posting lists of sealed segments kept in memory.
+    package var postingCacheBytes = 4 << 20
+
+    /// Free disk below which new messages are refused; settles go on.
+    package var minFreeDiskBytes = 1 << 30
+
+    /// Write zeros into a segment before it is used, so that a sync flushes data and no metadata.
+    package var preallocates = true
+
+    /// Time between checkpoints that only serve to give disk back.
+    package var checkpointInterval = Interval.seconds(1)
+
+    package init() {}
+
+    /// Segments cannot be smaller than this, nor larger than offsets of 32 bits reach.
+    package static let segmentBytesRange = 4096...(1 << 31)
+}
+
+/// What fails in a store.
+package enum LogStoreError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// Another process has the directory open.
+    case inUse(directory: String)
+    /// A file call failed.
+    case file(FileError)
+    /// A file was written by a newer version of radiator.
+    case newerFormat(file: String, version: UInt32, supported: UInt32)
+    /// The directory holds files of two stores.
+    case mixedStores(file: String)
+    /// The bytes of a file are damaged where no part of it can be used.
+    case unusable(file: String, reason: String)
+
+    package var description: String {
+        switch self {
+        case .inUse(let directory):
+            "the store \(directory) is in use by another process (its lock file is held)"
+        case .file(let error):
+            error.description
+        case .newerFormat(let file, let version, let supported):
+            "\(file) has format version \(version); this program reads up to \(supported)"
+        case .mixedStores(let file):
+            "\(file) belongs to another store than the rest of the directory"
+        case .unusable(let file, let reason):
+            "\(file) cannot be used: \(reason)"
+        }
+    }
+}
+
+/// Bytes that cannot be read as what they should be, with everything that is known about them.
+package struct Damage: Equatable, Sendable, CustomStringConvertible {
+    package let file: String
+    package let offset: Int
+    package let length: Int
+    /// The queue's name and entries, as far as they follow from what is around.
+    package var queue: String?
+    package var entries: [SequenceRange]
+    package let reason: String
+
+    package init(
+        file: String,
+        offset: Int,
+        length: Int,
+        queue: String? = nil,
+        entries: [SequenceRange] = [],
+        reason: String
+    ) {
+        self.file = file
+        self.offset = offset
+        self.length = length
+        self.queue = queue
+        self.entries = entries
+        self.reason = reason
+    }
+
+    package var description: String {
+        var text = "\(file): \(length) bytes at offset \(offset): \(reason)"
+        if let queue { text += "; queue \(queue)" }
+        if !entries.isEmpty {
+            text += ", entries "
+            text += entries.map { "\($0.first)...\($0.end - 1)" }.joined(separator: ", ")
+        }
+        return text
+    }
+}

@@ -1,0 +1,292 @@
+package import Base
+
+// Opening a store, in steps:
+// 1. Take the directory's lock; list it; nothing is removed that could hold a record.
+// 2. Read the newest checkpoint that is sound. None: every segment is read from its start.
+// 3. Walk through the segments from the checkpoint's position on and apply their records. An atomic
+//    unit counts when its last record is there.
+// 4. The log goes on where the last complete unit ends; a torn tail behind it is cut off and counted.
+//    What was read is synced first, so that nothing that is served now can be lost later.
+// 5. Remove what the checkpoint names as dropped, and files that were never finished.
+
+/// What opening a store found and did, for the log and the tools.
+package struct RecoveryReport: Sendable, Equatable {
+    /// The number of the checkpoint used; nil if there was none.
+    package var checkpoint: UInt64?
+    /// Checkpoint files that could not be used, with the reason.
+    package var unusedCheckpoints: [String] = []
+    package var segmentsRead = 0
+    package var recordsApplied = 0
+    package var bytesRead = 0
+    /// Bytes of a group that was being written when the store ended.
+    package var tornBytes = 0
+    package var tornFile: String?
+    package var damage: [Damage] = []
+    /// Files that no checkpoint mentions; kept.
+    package var unknownFiles: [String] = []
+    package var queues = 0
+    package var messages = 0
+    package var isNew = false
+
+    package init() {}
+}
+
+/// The log as recovery leaves it: what a `LogStore` begins with.
+struct RecoveredLog {
+    var store: StoreID
+    var state: StoreState
+    var epoch: UInt64
+    var nextGroup: UInt64
+    /// Where the next group goes.
+    var end: LogPosition
+    /// Whether the segment at `end` has yet to be created.
+    var beginsSegment: Bool
+    var checkpoints: [UInt64]
+    var createdMilliseconds: UInt64
+}
+
+/// Opens a directory as a store.
+package struct Recovery<Files: FileSystem> {
+    private let files: Files
+    private let directory: String
+    private let options: LogStoreOptions
+    private var report = RecoveryReport()
+    private var segments: [UInt32] = []
+    private var checkpointNumbers: [UInt64] = []
+    private var temporary: [String] = []
+
+    /// A store that is open: the state machine, the lock that must be kept, what was found.
+    package struct Opened {
+        package let store: LogStore
+        package let lock: Files.File
+        package let report: RecoveryReport
+    }
+
+    /// Opens, or creates, the store in `directory`.
+    ///
+    /// `generator` is used for a new store's id only.
+    ///
+    /// Blocks: reads the log behind the checkpoint. Time grows with that, not with the backlog.
+    package static func open(
+        _ files: Files,
+        directory: String,
+        options: LogStoreOptions,
+        now: WallTime,
+        using generator: inout some RandomNumberGenerator
+    ) throws(LogStoreError) -> Opened {
+        var recovery = Recovery(files: files, directory: directory, options: options)
+        let lock = try recovery.lockDirectory()
+        do throws(LogStoreError) {
+            let log = try recovery.recover(now: now, using: &generator)
+            recovery.report.queues = log.state.queues.count
+            recovery.report.messages = log.state.queues.values.reduce(0) { $0 + $1.liveCount }
+            let store = LogStore(log, options: options)
+            return Opened(store: store, lock: lock, report: recovery.report)
+        } catch {
+            files.close(lock)
+            throw error
+        }
+    }
+
+    private init(files: Files, directory: String, options: LogStoreOptions) {
+        self.files = files
+        self.directory = directory
+        self.options = options
+    }
+
+    private func path(_ name: String) -> String { directory + "/" + name }
+
+    private func lockDirectory() throws(LogStoreError) -> Files.File {
+        do throws(FileError) {
+            try files.createDirectory(directory)
+            return try files.lock(path(FileNames.lock))
+        } catch {
+            throw error.reason == .locked ? .inUse(directory: directory) : .file(error)
+        }
+    }
+
+    private mutating func recover(
+        now: WallTime,
+        using generator: inout some RandomNumberGenerator
+    ) throws(LogStoreError) -> RecoveredLog {
+        try listDirectory()
+        let content = try newestCheckpoint()
+        var known = content?.header.store
+        if known == nil { known = try storeOfSegments() }
+        guard let store = known else {
+            // What an interrupted first start left holds nothing: its header never came to be.
+            try removeLeftovers(segments)
+            return newStore(StoreID(using: &generator), now: now)
+        }
+        var replay = Replay(
+            files: files,
+            directory: directory,
+            store: store,
+            checkpoint: content,
+            segments: segments
+        )
+        let log = try replay.run(now: now)
+        report.segmentsRead = replay.segmentsRead
+        report.recordsApplied = replay.recordsApplied
+        report.bytesRead = replay.bytesRead
+        report.tornBytes = replay.tornBytes
+        report.tornFile = replay.tornFile
+        report.damage = replay.damage
+        report.unknownFiles = replay.unknownFiles
+        try removeLeftovers(replay.unfinished)
+        return RecoveredLog(
+            store: store,
+            state: log.state,
+            epoch: log.epoch + 1,
+            nextGroup: log.nextGroup,
+            end: log.end,
+            beginsSegment: log.beginsSegment,
+            checkpoints: checkpointNumbers,
+            createdMilliseconds: now.milliseconds
+        )
+    }
+
+    private mutating func newStore(_ id: StoreID, now: WallTime) -> RecoveredLog {
+        report.isNew = true
+        return RecoveredLog(
+            store: id,
+            state: StoreState(),
+            epoch: 1,
+            nextGroup: 1,
+            end: LogPosition(segment: 1, offset: 0),
+            beginsSegment: true,
+            checkpoints: [],
+            createdMilliseconds: now.milliseconds
+        )
+    }
+
+    private mutating func listDirectory() throws(LogStoreError) {
+        do throws(FileError) {
+            for name in try files.list(directory).sorted() {
+                switch FileNames.kind(of: name) {
+                case .segment(let number): segments.append(number)
+                case .checkpoint(let number): checkpointNumbers.append(number)
+                case .temporary: temporary.append(name)
+                case .lock, .unknown: break
+                }
+            }
+        } catch { throw .file(error) }
+        segments.sort()
+        checkpointNumbers.sort()
+    }
+
+    /// The newest sound checkpoint.
+    ///
+    /// Others are kept out of use and reported, except that a newer version's checkpoint ends the
+    /// opening.
+    private mutating func newestCheckpoint() throws(LogStoreError) -> CheckpointContent? {
+        var found: CheckpointContent?
+        var unusable: [UInt64] = []
+        for number in checkpointNumbers.reversed() where found == nil {
+            let name = FileNames.checkpoint(number)
+            let bytes: [UInt8]
+            do throws(FileError) { bytes = try readWhole(name) } catch { throw .file(error) }
+            switch decodeCheckpoint(bytes, number) {
+            case .success(let content):
+                found = content
+                report.checkpoint = number
+            case .failure(.newerVersion(let version)):
+                throw .newerFormat(
+                    file: path(name),
+                    version: version,
+                    supported: CheckpointHeader.formatVersion
+                )
+            case .failure(let fault):
+                report.unusedCheckpoints.append("\(name): \(fault)")
+                unusable.append(number)
+            }
+        }
+        checkpointNumbers.removeAll { unusable.contains($0) }
+        // The damaged file's number is not given out again while the file is there.
+        for number in unusable {
+            do throws(FileError) {
+                try files.rename(
+                    path(FileNames.checkpoint(number)),
+                    to: path("damaged-" + FileNames.checkpoint(number))
+                )
+            } catch { throw .file(error) }
+        }
+        return found
+    }
+
+    private func decodeCheckpoint(
+        _ bytes: [UInt8],
+        _ number: UInt64
+    ) -> Result<CheckpointContent, CheckpointFault> {
+        do throws(CheckpointFault) {
+            let content = try CheckpointFormat.decode(bytes.span.bytes)
+            guard content.header.number == number else {
+                return .failure(.contradiction("it carries another number"))
+            }
+            return .success(content)
+        } catch { return .failure(error) }
+    }
+
+    private func readWhole(_ name: String) throws(FileError) -> [UInt8] {
+        let file = try files.open(path(name), .read)
+        defer { files.close(file) }
+        let size = try files.size(file)
+        var bytes: [UInt8] = []
+        try bytes.appendBytes(upTo: size) { (span) throws(FileError) in
+            try files.read(file, at: 0, into: &span)
+        }
+        return bytes
+    }
+
+    /// The store's id by the first segment with a sound header.
+    private func storeOfSegments() throws(LogStoreError) -> StoreID? {
+        for number in segments {
+            let bytes: [UInt8]
+            do throws(FileError) { bytes = try readStart(FileNames.segment(number)) } catch {
+                throw .file(error)
+            }
+            do throws(SegmentHeader.Fault) {
+                return try SegmentHeader.decode(bytes.span.bytes).store
+            } catch {
+                if case .newerVersion(let version) = error {
+                    throw .newerFormat(
+                        file: path(FileNames.segment(number)),
+                        version: version,
+                        supported: SegmentHeader.formatVersion
+                    )
+                }
+            }
+        }
+        if let number = segments.first, try holdsMoreThanZeros(number) {
+            throw .unusable(
+                file: path(FileNames.segment(number)),
+                reason: "no checkpoint and no segment has a sound header, so the store's id is lost"
+            )
+        }
+        return nil
+    }
+
+    private func holdsMoreThanZeros(_ number: UInt32) throws(LogStoreError) -> Bool {
+        do throws(FileError) {
+            return try readStart(FileNames.segment(number)).contains { $0 != 0 }
+        } catch { throw .file(error) }
+    }
+
+    private func readStart(_ name: String) throws(FileError) -> [UInt8] {
+        let file = try files.open(path(name), .read)
+        defer { files.close(file) }
+        var bytes: [UInt8] = []
+        try bytes.appendBytes(upTo: SegmentHeader.byteCount) { (span) throws(FileError) in
+            try files.read(file, at: 0, into: &span)
+        }
+        return bytes
+    }
+
+    private func removeLeftovers(_ unfinished: [UInt32]) throws(LogStoreError) {
+        do throws(FileError) {
+            for name in temporary { try files.remove(path(name)) }
+            for number in unfinished { try files.remove(path(FileNames.segment(number))) }
+            try files.syncDirectory(directory)
+        } catch { throw .file(error) }
+    }
+}

@@ -1,0 +1,475 @@
+import Base
+
+/// Applies the log from a checkpoint's position on: steps 3 and 4 of recovery.
+struct Replay<Files: FileSystem> {
+    let files: Files
+    let directory: String
+    let store: StoreID
+    let checkpoint: CheckpointContent?
+    let segments: [UInt32]
+
+    // What it leads to, beside the result of `run`.
+
+    private(set) var segmentsRead = 0
+    private(set) var recordsApplied = 0
+    private(set) var bytesRead = 0
+    private(set) var tornBytes = 0
+    private(set) var tornFile: String?
+    private(set) var damage: [Damage] = []
+    private(set) var unknownFiles: [String] = []
+    /// Segment files that were never begun, or that the checkpoint names as dropped.
+    private(set) var unfinished: [UInt32] = []
+
+    private var state: StoreState
+    private var nextGroup: UInt64?
+    private var epoch: UInt64
+    private var position: LogPosition
+    private var end: LogPosition
+    private var endIsSealed = true
+    private var unit: [Operation] = []
+    private var unitStart: Int?
+
+    /// A record that waits for the end of its atomic unit.
+    private enum Operation {
+        case message(entries: [(QueueID, EntrySequence)], bytes: Int, segment: UInt32, offset: Int)
+        case settle(SettleRecord)
+        case requeue(RequeueRecord)
+        case queue(QueueRecord, segment: UInt32)
+        case delete(DeleteQueueRecord)
+        case purge(PurgeRecord)
+    }
+
+    /// Where the log stands after the replay.
+    struct Outcome {
+        let state: StoreState
+        let epoch: UInt64
+        let nextGroup: UInt64
+        let end: LogPosition
+        let beginsSegment: Bool
+    }
+
+    init(
+        files: Files,
+        directory: String,
+        store: StoreID,
+        checkpoint: CheckpointContent?,
+        segments: [UInt32]
+    ) {
+        self.files = files
+        self.directory = directory
+        self.store = store
+        self.checkpoint = checkpoint
+        self.segments = segments
+        state = checkpoint?.state ?? StoreState()
+        nextGroup = checkpoint?.header.nextGroup
+        epoch = checkpoint?.header.epoch ?? 0
+        position =
+            checkpoint?.header.position
+            ?? LogPosition(segment: segments.first ?? 1, offset: SegmentHeader.byteCount)
+        end = position
+    }
+
+    private func path(_ segment: UInt32) -> String {
+        directory + "/" + FileNames.segment(segment)
+    }
+
+    mutating func run(now: WallTime) throws(LogStoreError) -> Outcome {
+        sortOutOlderSegments()
+        let live = segments.filter { $0 >= position.segment }
+        // Headers first: they say which files were begun, and what was durable before each.
+        var begun: [(segment: UInt32, durableBefore: LogPosition)] = []
+        for segment in live {
+            if let durable = try firstGroup(of: segment) {
+                begun.append((segment, durable))
+            } else {
+                unfinished.append(segment)
+            }
+        }
+        for (index, entry) in begun.enumerated() {
+            let durable = begun[(index + 1)...].map(\.durableBefore).max() ?? position
+            try replay(entry.segment, durable: max(durable, position))
+            if !endIsSealed, index + 1 < begun.count { sealWithoutFooter(entry.segment) }
+        }
+        if begun.first?.segment != position.segment, position.offset > SegmentHeader.byteCount {
+            damage.append(
+                Damage(
+                    file: FileNames.segment(position.segment),
+                    offset: 0,
+                    length: 0,
+                    reason: "the segment that the checkpoint ends in is missing"
+                )
+            )
+        }
+        return finish(lastBegun: begun.last?.segment)
+    }
+
+    private func finish(lastBegun: UInt32?) -> Outcome {
+        let next = nextGroup ?? 1
+        guard lastBegun != nil, !endIsSealed else {
+            let last = max(lastBegun ?? 0, position.segment, state.segments.highest)
+            // The position may lie in a segment that was never begun on disk.
+            let number =
+                lastBegun == nil && position.offset <= SegmentHeader.byteCount
+                ? position.segment : last + 1
+            return Outcome(
+                state: state,
+                epoch: epoch,
+                nextGroup: next,
+                end: LogPosition(segment: number, offset: 0),
+                beginsSegment: true
+            )
+        }
+        return Outcome(
+            state: state,
+            epoch: epoch,
+            nextGroup: next,
+            end: end,
+            beginsSegment: false
+        )
+    }
+
+    /// Segments before the checkpoint's position are not read: the checkpoint lists them, or names
+    /// them as dropped, or they are unknown and stay.
+    private mutating func sortOutOlderSegments() {
+        guard checkpoint != nil else { return }
+        let dropped = Set(state.segments.absent)
+        for segment in segments where segment < position.segment {
+            if dropped.contains(segment) {
+                continue
+            } else if state.segments[segment] == nil {
+                unknownFiles.append(FileNames.segment(segment))
+            }
+        }
+        for info in state.segments.segments.values where info.number < position.segment {
+            if !segments.contains(info.number) {
+                damage.append(
+                    Damage(
+                        file: FileNames.segment(info.number),
+                        offset: 0,
+                        length: info.length,
+                        reason: "the file is missing"
+                    )
+                )
+            }
+        }
+    }
+
+    /// The durable position that a segment's first group vouches for, or nil if the file was never
+    /// begun: no header of its own and no group anywhere.
+    private func firstGroup(of segment: UInt32) throws(LogStoreError) -> LogPosition? {
+        do throws(FileError) {
+            let file = try files.open(path(segment), .read)
+            defer { files.close(file) }
+            var reader = try BlockReader(files, file, blockBytes: 64 << 10)
+            let isHeaderSound = try hasSoundHeader(&reader, segment)
+            var scanner = SegmentScanner(reader, segment: segment, store: store, start: ScanStart())
+            if case .group(let group) = try scanner.next() { return group.durable }
+            if isHeaderSound { return LogPosition(value: 0) }
+            return try anyGroup(in: segment, file)
+        } catch { throw .file(error) }
+    }
+
+    private func hasSoundHeader(
+        _ reader: inout BlockReader<Files>,
+        _ segment: UInt32
+    ) throws(FileError) -> Bool {
+        guard try reader.load(0, SegmentHeader.byteCount) else { return false }
+        do throws(SegmentHeader.Fault) {
+            let header = try SegmentHeader.decode(reader.window.span.bytes)
+            return header.segment == segment && header.store == store
+        } catch { return false }
+    }
+
+    private func anyGroup(
+        in segment: UInt32,
+        _ file: Files.File
+    ) throws(FileError) -> LogPosition? {
+        var reader = try BlockReader(files, file)
+        let seed = store.seed(ofSegment: segment)
+        var at = SegmentHeader.byteCount
+        while try reader.load(at, GroupRecord.length) {
+            let bytes = reader.window.span.bytes
+            let local = at - reader.start
+            if let header = RecordHeader(bytes, at: local), header.kind == .group,
+                header.length == GroupRecord.length, header.isSound(bytes, at: local, seed: seed),
+                let group = GroupRecord(header, bytes, at: local)
+            {
+                return group.durable
+            }
+            at += 8
+        }
+        return nil
+    }
+
+    private mutating func replay(
+        _ segment: UInt32,
+        durable: LogPosition
+    ) throws(LogStoreError) {
+        do throws(FileError) {
+            // For update, and synced: what is served from now on must not vanish in a power cut.
+            let file = try files.open(path(segment), .update)
+            defer { files.close(file) }
+            try files.syncData(file)
+            var reader = try BlockReader(files, file)
+            if !(try hasSoundHeader(&reader, segment)) {
+                damage.append(
+                    Damage(
+                        file: FileNames.segment(segment),
+                        offset: 0,
+                        length: SegmentHeader.byteCount,
+                        reason: "the segment header is damaged"
+                    )
+                )
+            }
+            try scan(reader, segment, durable: durable)
+        } catch { throw .file(error) }
+    }
+
+    private mutating func scan(
+        _ reader: BlockReader<Files>,
+        _ segment: UInt32,
+        durable: LogPosition
+    ) throws(FileError) {
+        var start = ScanStart()
+        start.durable = durable
+        // Before the checkpoint's position only the places of messages are read again; their group
+        // numbers are older than what the checkpoint has.
+        let isKnownPart =
+            segment == position.segment && position.offset > SegmentHeader.byteCount
+        start.nextGroup = isKnownPart ? nil : nextGroup
+        start.epoch = isKnownPart ? 0 : epoch
+        if state.segments[segment] == nil { state.segments.begin(segment) }
+        segmentsRead += 1
+        var scanner = SegmentScanner(reader, segment: segment, store: store, start: start)
+        while true {
+            let event = try scanner.next()
+            let offset = scanner.eventOffset
+            switch event {
+            case .group:
+                break
+            case .record(let header):
+                record(
+                    header,
+                    scanner.reader.window.span.bytes,
+                    at: scanner.windowOffset,
+                    segment,
+                    offset: offset
+                )
+            case .damage(let range, let reason):
+                damage.append(
+                    Damage(
+                        file: FileNames.segment(segment),
+                        offset: range.lowerBound,
+                        length: range.count,
+                        reason: reason
+                    )
+                )
+            case .end(let kind):
+                nextGroup = max(nextGroup ?? 1, scanner.nextGroup ?? 1)
+                epoch = max(epoch, scanner.epoch)
+                bytesRead += offset
+                segmentEnded(segment, kind, at: offset, size: scanner.reader.size)
+                return
+            }
+        }
+    }
+
+    private mutating func segmentEnded(
+        _ segment: UInt32,
+        _ kind: ScanEnd,
+        at offset: Int,
+        size: Int
+    ) {
+        switch kind {
+        case .sealed(let footerOffset):
+            state.segments.seal(segment, length: offset, footerOffset: footerOffset)
+            for queue in state.queues.values where queue.isNamed(in: segment) {
+                queue.endSegment()
+            }
+            endIsSealed = true
+        case .clean, .torn:
+            let cut = unitStart ?? offset
+            if kind == .torn || cut < offset {
+                tornBytes += max(8, offset - cut)
+                tornFile = FileNames.segment(segment)
+            }
+            endIsSealed = false
+            end = LogPosition(segment: segment, offset: cut)
+        }
+        unit = []
+        unitStart = nil
+    }
+
+    /// The log went on in another segment, so this one was sealed, whatever became of its footer.
+    private mutating func sealWithoutFooter(_ segment: UInt32) {
+        state.segments.seal(segment, length: end.offset, footerOffset: 0)
+        for queue in state.queues.values where queue.isNamed(in: segment) { queue.endSegment() }
+    }
+
+    // MARK: Records
+
+    private mutating func record(
+        _ header: RecordHeader,
+        _ bytes: RawSpan,
+        at local: Int,
+        _ segment: UInt32,
+        offset: Int
+    ) {
+        if LogPosition(segment: segment, offset: offset) < position {
+            restorePlaces(header, bytes, at: local, segment, offset: offset)
+            return
+        }
+        recordsApplied += 1
+        if let operation = decode(header, bytes, at: local, segment, offset: offset) {
+            if header.continues {
+                if unit.isEmpty { unitStart = offset }
+                unit.append(operation)
+                return
+            }
+            endUnit()
+            apply(operation)
+        } else if header.kind == .unitEnd {
+            endUnit()
+        } else if header.kind != .footer {
+            damage.append(
+                Damage(
+                    file: FileNames.segment(segment),
+                    offset: offset,
+                    length: header.length,
+                    reason: "a record of kind \(header.kind) contradicts itself"
+                )
+            )
+        }
+    }
+
+    private mutating func endUnit() {
+        for operation in unit { apply(operation) }
+        unit.removeAll(keepingCapacity: true)
+        unitStart = nil
+    }
+
+    private func restorePlaces(
+        _ header: RecordHeader,
+        _ bytes: RawSpan,
+        at local: Int,
+        _ segment: UInt32,
+        offset: Int
+    ) {
+        if let record = QueueRecord(header, bytes, at: local) {
+            if let queue = state.queue(record.queue), !queue.isNamed(in: segment) {
+                queue.beginSegment(segment)
+            }
+        } else if let record = MessageRecord(header, bytes, at: local) {
+            for index in 0..<record.entryCount {
+                let (id, sequence) = record.entry(index, in: bytes)
+                state.queue(id)?.restoreOffset(sequence.value, offset: UInt32(offset))
+            }
+        }
+    }
+
+    private func decode(
+        _ header: RecordHeader,
+        _ bytes: RawSpan,
+        at local: Int,
+        _ segment: UInt32,
+        offset: Int
+    ) -> Operation? {
+        switch header.kind {
+        case .message:
+            guard let record = MessageRecord(header, bytes, at: local) else { return nil }
+            let entries = (0..<record.entryCount).map { record.entry($0, in: bytes) }
+            return .message(
+                entries: entries,
+                bytes: record.messageBytes,
+                segment: segment,
+                offset: offset
+            )
+        case .settle: return SettleRecord(header, bytes, at: local).map { .settle($0) }
+        case .requeue: return RequeueRecord(header, bytes, at: local).map { .requeue($0) }
+        case .queue:
+            return QueueRecord(header, bytes, at: local).map { .queue($0, segment: segment) }
+        case .deleteQueue: return DeleteQueueRecord(header).map { .delete($0) }
+        case .purge: return PurgeRecord(header, bytes, at: local).map { .purge($0) }
+        case .group, .footer, .unitEnd: return nil
+        }
+    }
+
+    private mutating func apply(_ operation: Operation) {
+        switch operation {
+        case .message(let entries, let bytes, let segment, let offset):
+            for (id, sequence) in entries {
+                let queue =
+                    state.queue(id)
+                    ?? state.name(
+                        id,
+                        "/queue/recovered.\(id.value)",
+                        nextSequence: sequence.value
+                    )
+                guard sequence.value >= queue.nextSequence else { continue }
+                noteLost(queue, upTo: sequence.value)
+                state.append(
+                    to: queue,
+                    sequence.value,
+                    bytes: bytes,
+                    segment: segment,
+                    offset: offset
+                )
+            }
+        case .settle(let record):
+            settle(record)
+        case .requeue(let record):
+            state.queue(record.queue)?.requeue(
+                record.sequence,
+                deliveryCount: record.deliveryCount
+            )
+        case .queue(let record, let segment):
+            if let queue = state.queue(record.queue) {
+                noteLost(queue, upTo: record.nextSequence)
+            }
+            let queue = state.name(
+                record.queue,
+                record.name,
+                nextSequence: record.nextSequence
+            )
+            if !queue.isNamed(in: segment) { queue.beginSegment(segment) }
+        case .delete(let record):
+            state.delete(record.queue)
+        case .purge(let record):
+            if let queue = state.queue(record.queue) { state.purge(queue, below: record.below) }
+        }
+    }
+
+    /// Settles what a record lists.
+    ///
+    /// Its bytes are a sum, so each entry gets its share of the rest.
+    private func settle(_ record: SettleRecord) {
+        guard let queue = state.queue(record.queue) else { return }
+        var left = record.ranges.reduce(0) { $0 + UInt64($1.count) }
+        var bytes = record.bytes
+        for range in record.ranges {
+            for sequence in range.first..<range.end {
+                let share = bytes / max(1, left)
+                _ = state.settle(queue, sequence, bytes: Int(share))
+                bytes -= share
+                left -= 1
+            }
+        }
+    }
+
+    /// Names the entries that damage took: sequences rise by one, so a gap tells them.
+    private mutating func noteLost(_ queue: QueueState, upTo sequence: UInt64) {
+        let first = queue.nextSequence
+        guard sequence > first, let last = damage.last else { return }
+        var lost = last
+        lost.queue = queue.name
+        let count = UInt32(clamping: sequence - first)
+        lost.entries = [SequenceRange(first: first, count: count)]
+        if last.queue == nil { damage.removeLast() }
+        damage.append(lost)
+    }
+}
+
+extension SegmentTable {
+    /// The highest segment number that is known of, dropped ones included; 0 if there is none.
+    var highest: UInt32 { max(segments.keys.max() ?? 0, absent.max() ?? 0) }
+}

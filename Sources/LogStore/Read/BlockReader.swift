@@ -1,0 +1,37 @@
+/// Reads a file through one window of memory, in large blocks.
+///
+/// Confinement: whoever made it.
+struct BlockReader<Files: FileSystem> {
+    /// Bytes read at once; larger records make the window larger for as long as they are looked at.
+    static var blockBytes: Int { 1 << 20 }
+
+    let files: Files
+    let file: Files.File
+    let size: Int
+    /// The bytes in memory; they begin at `start` of the file.
+    private(set) var window: [UInt8] = []
+    private(set) var start = 0
+    private let blockBytes: Int
+
+    init(_ files: Files, _ file: Files.File, blockBytes: Int = 1 << 20) throws(FileError) {
+        self.files = files
+        self.file = file
+        self.blockBytes = blockBytes
+        size = try files.size(file)
+    }
+
+    /// Brings `count` bytes from `offset` on into the window; false if the file ends before.
+    mutating func load(_ offset: Int, _ count: Int) throws(FileError) -> Bool {
+        if offset >= start, offset + count <= start + window.count { return true }
+        guard offset >= 0, count >= 0, offset + count <= size else { return false }
+        let length = min(max(count, blockBytes), size - offset)
+        window.removeAll(keepingCapacity: length <= window.capacity)
+        start = offset
+        let files = files
+        let file = file
+        try window.appendBytes(upTo: length) { (span) throws(FileError) in
+            try files.read(file, at: offset, into: &span)
+        }
+        return window.count >= count
+    }
+}

@@ -1,0 +1,180 @@
+// Walks through a segment record by record and tells apart: its end, a torn tail, and damage.
+//
+// 1. Records stand in groups. A group's header says how long it is, its number follows the last one's,
+//    and its epoch never falls, so what an earlier life of the file left behind is not read.
+// 2. Bytes that are not what must stand there are *damage* if they were durable: a checkpoint or a
+//    later group's header says so ("everything before D was durable when this was written").
+// 3. Otherwise they are the *torn tail* of the last write, or, where a group would begin, simply the
+//    end: nothing in them was ever confirmed.
+// 4. After damage the scan goes on at the next sound record.
+
+/// One thing that a scan meets.
+package enum ScanEvent: Equatable, Sendable {
+    case group(GroupRecord)
+    /// A sound record other than a group's; its bytes are in the scanner's window.
+    case record(RecordHeader)
+    case damage(Range<Int>, String)
+    case end(ScanEnd)
+}
+
+/// How a segment ends.
+package enum ScanEnd: Equatable, Sendable {
+    /// With its footer.
+    case sealed(footerOffset: Int)
+    /// After a complete group.
+    case clean
+    /// In the middle of a group that was never durable.
+    case torn
+}
+
+/// What a scan must know from before: the log's state where it begins.
+struct ScanStart {
+    var offset = SegmentHeader.byteCount
+    /// The number that the next group must have, or nil if any will do.
+    var nextGroup: UInt64?
+    var epoch: UInt64 = 0
+    /// Everything before this position is known to be durable.
+    var durable = LogPosition(value: 0)
+}
+
+/// A scan through one segment file.
+struct SegmentScanner<Files: FileSystem> {
+    private(set) var reader: BlockReader<Files>
+    let segment: UInt32
+    let seed: UInt32
+    /// Where the event that `next` returned last begins.
+    private(set) var eventOffset: Int
+    /// Where the scan goes on.
+    private(set) var offset: Int
+    private(set) var nextGroup: UInt64?
+    private(set) var epoch: UInt64
+    private var durable: LogPosition
+    private var groupEnd: Int
+    /// After damage: records count without knowing their group, up to the next group's header.
+    private var isBetweenGroups = false
+    private var footerOffset: Int?
+    private var inUnit = false
+
+    init(
+        _ reader: BlockReader<Files>,
+        segment: UInt32,
+        store: StoreID,
+        start: ScanStart
+    ) {
+        self.reader = reader
+        self.segment = segment
+        seed = store.seed(ofSegment: segment)
+        offset = start.offset
+        eventOffset = start.offset
+        nextGroup = start.nextGroup
+        epoch = start.epoch
+        durable = start.durable
+        groupEnd = start.offset
+    }
+
+    /// Where the current event's bytes begin in `reader.window`.
+    var windowOffset: Int { eventOffset - reader.start }
+
+    /// The next event.
+    ///
+    /// After `.end` there is none.
+    mutating func next() throws(FileError) -> ScanEvent {
+        eventOffset = offset
+        if let footerOffset { return .end(.sealed(footerOffset: footerOffset)) }
+        guard let header = try soundHeader(at: offset) else { return try bad() }
+        if header.kind == .group { return try group(header) }
+        guard isBetweenGroups || offset + header.length <= groupEnd else { return try bad() }
+        if header.kind == .footer { footerOffset = offset }
+        offset += header.length
+        return .record(header)
+    }
+
+    private mutating func group(_ header: RecordHeader) throws(FileError) -> ScanEvent {
+        guard let group = GroupRecord(header, reader.window.span.bytes, at: windowOffset),
+            isSuccessor(group), offset + group.groupBytes <= reader.size
+        else { return try bad() }
+        nextGroup = group.number + 1
+        epoch = group.epoch
+        durable = max(durable, group.durable)
+        groupEnd = offset + group.groupBytes
+        isBetweenGroups = false
+        offset += header.length
+        return .group(group)
+    }
+
+    /// Whether a group may stand here: right after the last one; or inside it, when a later opening of
+    /// the store cut that one off here.
+    private func isSuccessor(_ group: GroupRecord) -> Bool {
+        guard group.epoch >= epoch else { return false }
+        guard let nextGroup else { return true }
+        if isBetweenGroups { return group.number >= nextGroup }
+        guard group.number == nextGroup else { return false }
+        return offset == groupEnd || group.epoch > epoch
+    }
+
+    /// A header at `at` whose record is whole and has the right checksum.
+    private mutating func soundHeader(at: Int) throws(FileError) -> RecordHeader? {
+        guard try reader.load(at, RecordHeader.byteCount),
+            let header = RecordHeader(reader.window.span.bytes, at: at - reader.start),
+            at + header.length <= reader.size,
+            try reader.load(at, header.length),
+            header.isSound(reader.window.span.bytes, at: at - reader.start, seed: seed)
+        else { return nil }
+        return header
+    }
+
+    /// Decides between the end and damage where no fitting record stands.
+    private mutating func bad() throws(FileError) -> ScanEvent {
+        let position = LogPosition(segment: segment, offset: offset)
+        if durable <= position {
+            durable = max(durable, try laterProof(after: position) ?? durable)
+        }
+        guard durable > position else {
+            return .end(offset == groupEnd || isBetweenGroups ? .clean : .torn)
+        }
+        let start = offset
+        var at = offset + 8
+        while at + RecordHeader.byteCount <= reader.size {
+            if let header = try soundHeader(at: at), isPlausible(header, at: at) { break }
+            at += 8
+        }
+        offset = at + RecordHeader.byteCount <= reader.size ? at : reader.size
+        isBetweenGroups = isBetweenGroups || offset >= groupEnd
+        if start >= groupEnd { isBetweenGroups = true }
+        return .damage(start..<offset, "no record with a right checksum stands here")
+    }
+
+    /// Whether a sound record can belong to the log here, and is no leftover.
+    private func isPlausible(_ header: RecordHeader, at: Int) -> Bool {
+        guard header.kind == .group else {
+            return LogPosition(segment: segment, offset: at) < durable || at < groupEnd
+        }
+        guard let group = GroupRecord(header, reader.window.span.bytes, at: at - reader.start)
+        else { return false }
+        return group.epoch >= epoch && group.number >= (nextGroup ?? 0)
+    }
+
+    /// The durable position that a later group of this segment vouches for, if it lies after
+    /// `position`.
+    ///
+    /// Reads to the file's end.
+    private mutating func laterProof(after position: LogPosition) throws(FileError) -> LogPosition?
+    {
+        var at = offset + 8
+        while try reader.load(at, GroupRecord.length) {
+            let bytes = reader.window.span.bytes
+            let local = at - reader.start
+            if bytes.uint32(at: local + 4) == UInt32(GroupRecord.length),
+                bytes.uint8(at: local + 8) == RecordKind.group.rawValue,
+                let header = RecordHeader(bytes, at: local),
+                header.isSound(bytes, at: local, seed: seed),
+                let group = GroupRecord(header, bytes, at: local),
+                group.epoch >= epoch, group.number >= (nextGroup ?? 0), group.durable > position
+            {
+                return group.durable
+            }
+            at += 8
+        }
+        return nil
+    }
+}

@@ -1,0 +1,171 @@
+import Base
+
+/// One queue as the log knows it: extents of unsettled entries in rising order, and counts.
+///
+/// Confinement: the store's owner.
+final class QueueState {
+    let id: QueueID
+    let name: String
+    private(set) var extents: [Extent] = []
+    private(set) var nextSequence: UInt64
+    private(set) var liveCount = 0
+    private(set) var liveBytes: UInt64 = 0
+    /// How often entries that came back were delivered; only of unsettled entries.
+    private(set) var deliveryCounts: [UInt64: UInt32] = [:]
+
+    // The entries in the active segment, whose posting list is still in memory.
+
+    /// The segment that `activeOffsets` speaks of.
+    private(set) var activeSegment: UInt32 = 0
+    private(set) var activeFirst: UInt64 = 0
+    private(set) var activeOffsets: [UInt32] = []
+
+    // Settles of this turn that are not in a record yet.
+
+    var pendingSettles: [SequenceRange] = []
+    var pendingSettleBytes: UInt64 = 0
+    var pendingSettleReason: UInt8 = 0
+
+    init(id: QueueID, name: String, nextSequence: UInt64 = 1) {
+        self.id = id
+        self.name = name
+        self.nextSequence = nextSequence
+    }
+
+    /// The oldest unsettled entry, or the next sequence.
+    var firstSequence: UInt64 { extents.first?.firstUnsettled(from: 0) ?? nextSequence }
+
+    /// Whether the queue has a queue record in the given segment.
+    func isNamed(in segment: UInt32) -> Bool { activeSegment == segment }
+
+    /// Notes that the queue's name stands in `segment`, which is the active one now.
+    func beginSegment(_ segment: UInt32) {
+        activeSegment = segment
+        activeFirst = nextSequence
+        activeOffsets.removeAll(keepingCapacity: activeOffsets.count < 1 << 17)
+    }
+
+    /// Forgets the posting list of the active segment once it is in a footer.
+    func endSegment() {
+        activeSegment = 0
+        activeOffsets = []
+    }
+
+    /// Notes that the queue will go on at `sequence` if that is further than it is.
+    func raiseNextSequence(to sequence: UInt64) {
+        nextSequence = max(nextSequence, sequence)
+    }
+
+    /// Adds an entry that stands in the active segment; true if that began an extent.
+    @inline(__always)
+    func append(_ sequence: UInt64, bytes: Int, segment: UInt32, offset: UInt32) -> Bool {
+        if activeOffsets.isEmpty { activeFirst = sequence }
+        // Entries that damage took leave a hole, so that the list stays dense.
+        while activeFirst + UInt64(activeOffsets.count) < sequence { activeOffsets.append(0) }
+        activeOffsets.append(offset)
+        nextSequence = sequence + 1
+        liveCount += 1
+        liveBytes += UInt64(bytes)
+        let last = extents.count - 1
+        if last >= 0, extents[last].segment == segment, extents[last].end == sequence {
+            extents[last].append(bytes: bytes)
+            return false
+        }
+        var extent = Extent(segment: segment, first: sequence)
+        extent.append(bytes: bytes)
+        extents.append(extent)
+        return true
+    }
+
+    /// What settling an entry changed.
+    struct Settled {
+        let bytes: UInt64
+        /// The segment of an extent that has nothing unsettled left.
+        let endedExtent: UInt32?
+    }
+
+    /// Settles one entry; nothing if it is unknown or was settled before.
+    func settle(_ sequence: UInt64, bytes: Int?) -> Settled? {
+        guard let index = extentIndex(of: sequence) else { return nil }
+        let (isNew, freed) = extents[index].settle(sequence, bytes: bytes)
+        guard isNew else { return nil }
+        liveCount -= 1
+        liveBytes -= freed
+        if !deliveryCounts.isEmpty { deliveryCounts[sequence] = nil }
+        guard extents[index].isSettled else { return Settled(bytes: freed, endedExtent: nil) }
+        let segment = extents[index].segment
+        liveBytes -= extents[index].liveBytes
+        extents.remove(at: index)
+        return Settled(bytes: freed, endedExtent: segment)
+    }
+
+    /// Settles every entry below `end`; the segments of the extents that ended.
+    func purge(below end: UInt64) -> [UInt32] {
+        var ended: [UInt32] = []
+        while let extent = extents.first, extent.first < end {
+            if extent.end <= end {
+                liveCount -= Int(extent.liveCount)
+                liveBytes -= extent.liveBytes
+                ended.append(extent.segment)
+                extents.removeFirst()
+                continue
+            }
+            var sequence = extent.first
+            while let next = extents[0].firstUnsettled(from: sequence), next < end {
+                if let settled = settle(next, bytes: nil), settled.endedExtent != nil {
+                    ended.append(extent.segment)
+                    break
+                }
+                sequence = next + 1
+            }
+            break
+        }
+        if !deliveryCounts.isEmpty { deliveryCounts = deliveryCounts.filter { $0.key >= end } }
+        return ended
+    }
+
+    /// Records how often an unsettled entry was delivered.
+    func requeue(_ sequence: UInt64, deliveryCount: UInt32) {
+        guard let index = extentIndex(of: sequence), !extents[index].isSettled(sequence) else {
+            return
+        }
+        deliveryCounts[sequence] = deliveryCount
+    }
+
+    /// The index of the extent that holds the sequence, settled or not.
+    func extentIndex(of sequence: UInt64) -> Int? {
+        guard let first = extents.first, sequence >= first.first else { return nil }
+        if sequence < first.end { return 0 }
+        let index = extentIndex(from: sequence)
+        guard index < extents.count, extents[index].first <= sequence else { return nil }
+        return index
+    }
+
+    /// The index of the first extent that ends after the sequence; `extents.count` if none does.
+    func extentIndex(from sequence: UInt64) -> Int {
+        var low = 0
+        var high = extents.count
+        while low < high {
+            let middle = (low + high) / 2
+            if extents[middle].end <= sequence { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    /// Takes over what a checkpoint held.
+    func restore(extents: [Extent], deliveryCounts: [UInt64: UInt32]) {
+        self.extents = extents
+        self.deliveryCounts = deliveryCounts
+        liveCount = extents.reduce(0) { $0 + Int($1.liveCount) }
+        liveBytes = extents.reduce(0) { $0 + $1.liveBytes }
+    }
+
+    /// Takes over the posting list of the active segment, read again at recovery, for entries that
+    /// a checkpoint already had as an extent.
+    func restoreOffset(_ sequence: UInt64, offset: UInt32) {
+        if activeOffsets.isEmpty { activeFirst = sequence }
+        guard sequence >= activeFirst + UInt64(activeOffsets.count) else { return }
+        while activeFirst + UInt64(activeOffsets.count) < sequence { activeOffsets.append(0) }
+        activeOffsets.append(offset)
+    }
+}

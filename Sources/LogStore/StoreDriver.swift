@@ -1,0 +1,123 @@
+package import Base
+import Synchronization
+
+/// Runs a store's jobs on threads: one that writes, two that read, one for maintenance.
+///
+/// Confinement: broker loop, except that `wake` is called on the threads.
+package final class StoreDriver<Files: FileSystem> {
+    package let store: LogStore
+    package let report: RecoveryReport
+    private let files: Files
+    private let lock: Files.File
+    private let hands: Hands
+    private let writing = WorkerThreads(name: "radiator-write")
+    private let reading = WorkerThreads(name: "radiator-read", count: 2)
+    private let maintaining = WorkerThreads(name: "radiator-care")
+
+    /// What the threads share: the worker, the active segment's writer, and finished results.
+    private final class Hands: Sendable {
+        private let worker: StoreWorker<Files>
+        private let writer: Mutex<SegmentWriter<Files>>
+        private let finished = Mutex<[StoreResult]>([])
+        private let wake: @Sendable () -> Void
+
+        init(_ worker: StoreWorker<Files>, wake: @escaping @Sendable () -> Void) {
+            self.worker = worker
+            self.wake = wake
+            writer = Mutex(worker.makeWriter())
+        }
+
+        /// Performs a job on the calling thread; wakes the loop if no result was waiting for it.
+        func run(_ job: StoreJob) {
+            let result: StoreResult
+            if case .write(let job) = job {
+                result = writer.withLock { $0.perform(job) }
+            } else {
+                result = worker.perform(job)
+            }
+            let isFirst = finished.withLock { list in
+                list.append(result)
+                return list.count == 1
+            }
+            if isFirst { wake() }
+        }
+
+        func takeFinished() -> [StoreResult] {
+            finished.withLock { list in
+                defer { list = [] }
+                return list
+            }
+        }
+
+        func close() {
+            writer.withLock { $0.close() }
+        }
+    }
+
+    /// Takes over an opened store.
+    ///
+    /// `wake` is called on a foreign thread when results wait; the owner then calls `collect` on
+    /// the loop.
+    package init(
+        _ opened: Recovery<Files>.Opened,
+        files: Files,
+        directory: String,
+        wake: @escaping @Sendable () -> Void
+    ) {
+        store = opened.store
+        report = opened.report
+        lock = opened.lock
+        self.files = files
+        hands = Hands(
+            StoreWorker(files, directory: directory, store: opened.store.id),
+            wake: wake
+        )
+    }
+
+    /// Ends a turn: hands what was appended to the threads.
+    package func submit(now: MonotonicTime) {
+        store.submit(now: now)
+        startJobs()
+    }
+
+    /// Does what time alone brings.
+    ///
+    /// See `LogStore.tick`.
+    package func tick(now: MonotonicTime) {
+        store.tick(now: now)
+        startJobs()
+    }
+
+    /// Takes in what the threads finished.
+    ///
+    /// Notices then wait in the store.
+    package func collect(now: MonotonicTime) {
+        for result in hands.takeFinished() { store.complete(result, now: now) }
+        startJobs()
+    }
+
+    /// Starts the jobs that reads asked for, without ending the turn.
+    package func startJobs() {
+        for job in store.takeJobs() {
+            let threads =
+                switch job {
+                case .write: writing
+                case .read: reading
+                case .checkpoint, .prepareSpare, .remove, .checkSpace: maintaining
+                }
+            let hands = hands
+            threads.submit { hands.run(job) }
+        }
+    }
+
+    /// Ends the threads after the work that was given to them, and lets go of the directory.
+    ///
+    /// Call once, when `store.isIdle` or after a failure. Blocks.
+    package func close() {
+        writing.stop()
+        reading.stop()
+        maintaining.stop()
+        hands.close()
+        files.close(lock)
+    }
+}

@@ -1,0 +1,108 @@
+package import Base
+
+// The store does no I/O itself: it hands out jobs, someone performs them on whatever thread, and
+// brings back the results. So a simulation can order, delay and cut them as it likes.
+
+/// Something that a store wants done with files.
+package enum StoreJob: Sendable {
+    case write(WriteJob)
+    case read(ReadJob)
+    case checkpoint(CheckpointJob)
+    case prepareSpare(SpareJob)
+    case remove([UInt32])
+    case checkSpace
+}
+
+/// The result of a job.
+package enum StoreResult: Sendable {
+    case written(WriteJob, FileError?)
+    case read(ReadResult)
+    case checkpointed(CheckpointJob, FileError?)
+    case sparePrepared(SpareJob, FileError?)
+    case removed([UInt32], FileError?)
+    case space(freeBytes: Int?)
+}
+
+/// One or more groups, written and synced in one go.
+///
+/// Write jobs are performed one after another.
+package struct WriteJob: Sendable {
+    enum Step: Sendable {
+        /// A new segment begins: take the prepared file, or create one.
+        case begin(segment: UInt32, spare: UInt64?)
+        case write(segment: UInt32, offset: Int, chunk: MemoryChunk, range: Range<Int>)
+        /// The segment is complete: sync it and cut it to its length.
+        case seal(segment: UInt32, length: Int)
+    }
+
+    let steps: [Step]
+    let syncs: Bool
+    let bytes: Int
+    /// The last group in it.
+    let group: UInt64
+    /// The log's end once it is written.
+    let end: LogPosition
+}
+
+/// Messages of one queue to be read from one segment.
+package struct ReadJob: Sendable {
+    package let queue: QueueID
+    let segment: UInt32
+    let seed: UInt32
+    /// Unsettled entries in rising order; never empty.
+    let sequences: [UInt64]
+    /// The posting list, or nil to load it from the footer.
+    let postings: Postings?
+    let footerOffset: Int
+    let bytesMax: Int
+}
+
+/// What a read brought: messages as ranges of one run of bytes.
+package struct ReadResult: Sendable {
+    /// One message that was read and checked.
+    package struct Item: Sendable {
+        package let sequence: EntrySequence
+        package var deliveryCount: UInt32 = 0
+        package let headers: Range<Int>
+        package let body: Range<Int>
+    }
+
+    package let job: ReadJob
+    package var bytes: [UInt8]
+    package var items: [Item]
+    /// Where the next fetch goes on.
+    package var next: EntrySequence
+    /// The posting list, if it was loaded.
+    var postings: Postings?
+    package var damage: [Damage]
+}
+
+/// A checkpoint to be written.
+package struct CheckpointJob: Sendable {
+    let number: UInt64
+    let bytes: [UInt8]
+    /// The checkpoint before the last, which goes when this one is there.
+    let replaces: UInt64?
+}
+
+/// A file to be made ready to become a segment.
+package struct SpareJob: Sendable {
+    let number: UInt64
+    /// A dropped segment whose file serves again, or nil to write a new one.
+    let recycles: UInt32?
+    let byteCount: Int
+    let minFreeBytes: Int
+}
+
+/// What a store tells its owner.
+package enum StoreNotice: Sendable {
+    /// Every group up to this one is durable by the `fsync` rule.
+    case durable(group: UInt64)
+    case fetched(ReadResult)
+    case pressure(Bool)
+    case sendsRefused(String?)
+    /// Bytes that could not be read; what they held is not delivered.
+    case damaged([Damage])
+    /// The store has ended.
+    case failed(FileError)
+}

@@ -1,0 +1,77 @@
+/// Writes groups to the active segment: the one file being appended to.
+///
+/// Confinement: one thread at a time. After an error it must not be used again: a failed sync is
+/// final.
+package struct SegmentWriter<Files: FileSystem>: Sendable {
+    private let files: Files
+    private let directory: String
+    private var file: Files.File?
+    private var segment: UInt32 = 0
+
+    init(files: Files, directory: String) {
+        self.files = files
+        self.directory = directory
+    }
+
+    private func path(_ name: String) -> String { directory + "/" + name }
+
+    /// Performs the steps of a job in order, then the sync that it asks for.
+    package mutating func perform(_ job: WriteJob) -> StoreResult {
+        do throws(FileError) {
+            for step in job.steps {
+                switch step {
+                case .begin(let number, let spare):
+                    try begin(number, spare: spare)
+                case .write(let number, let offset, let chunk, let range):
+                    let file = try openFile(number)
+                    let files = files
+                    try chunk.withBytes(range) { (bytes) throws(FileError) in
+                        try files.write(file, at: offset, bytes)
+                    }
+                case .seal(let number, let length):
+                    let file = try openFile(number)
+                    // What is behind the footer means nothing; cutting it may be lost, it is repeated
+                    // by nobody, and readers stop at the footer anyway.
+                    try files.truncate(file, to: length)
+                    try files.syncData(file)
+                    close()
+                }
+            }
+            if job.syncs, let file { try files.syncData(file) }
+            return .written(job, nil)
+        } catch {
+            return .written(job, error)
+        }
+    }
+
+    /// Closes the file; nothing is synced.
+    package mutating func close() {
+        if let file { files.close(file) }
+        file = nil
+    }
+
+    private mutating func openFile(_ number: UInt32) throws(FileError) -> Files.File {
+        if let file, segment == number { return file }
+        close()
+        let opened = try files.open(path(FileNames.segment(number)), .update)
+        file = opened
+        segment = number
+        return opened
+    }
+
+    /// Gives a prepared file its name, or creates one.
+    ///
+    /// The name is durable before anything in the file is reported durable.
+    private mutating func begin(_ number: UInt32, spare: UInt64?) throws(FileError) {
+        close()
+        let name = path(FileNames.segment(number))
+        if let spare {
+            try files.rename(path(FileNames.spare(spare)), to: name)
+            file = try files.open(name, .update)
+        } else {
+            file = try files.open(name, .create)
+        }
+        segment = number
+        try files.syncDirectory(directory)
+    }
+}
