@@ -131,7 +131,7 @@ enum FileSystemKind: CaseIterable, CustomTestStringConvertible {
     func run(_ body: (EitherFileSystem, String) throws -> Void) throws {
         switch self {
         case .posix:
-            try withTemporaryDirectory { try body(.posix(PosixFileSystem()), $0) }
+            try withScratchDirectory { try body(.posix(PosixFileSystem()), $0) }
         case .simulated:
             let files = SimulatedFileSystem(seed: 1)
             try files.createDirectory("/data")
@@ -142,7 +142,7 @@ enum FileSystemKind: CaseIterable, CustomTestStringConvertible {
 }
 
 /// Runs `body` with a new directory of the operating system and removes it with all in it.
-func withTemporaryDirectory(_ body: (String) throws -> Void) throws {
+func withScratchDirectory(_ body: (String) throws -> Void) throws {
     var template = Array("/tmp/radiator-test-XXXXXX".utf8CString)
     let directory = String(cString: try #require(mkdtemp(&template)))
     defer { removeTree(directory) }
