@@ -107,7 +107,6 @@ class Environment:
 
     def daemon(self, config=None, data=None, wait=True):
         """Starts a daemon on the test's data directory, with `config` as its file if given."""
-        self.count += 1
         arguments = [self.options.daemon, "--data", str(data or self.data),
                      "--listen", "127.0.0.1:0"]
         if config is not None:
@@ -115,9 +114,10 @@ class Environment:
         return self.run_daemon(arguments, wait)
 
     def run_daemon(self, arguments, wait=True):
+        self.count += 1
         daemon = Daemon.__new__(Daemon)
         self.children.append(daemon)
-        daemon.__init__(arguments, self.directory / f"daemon-{self.count}.log", wait)
+        daemon.__init__(arguments, self.directory / f"daemon-{self.count:02}.log", wait)
         return daemon
 
     def file(self, name, text):
