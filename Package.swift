@@ -52,6 +52,7 @@ let package = Package(
                 "Base", "LogStore", "Broker", "StompCodec", nioCore, nioPosix, collections, logging,
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: strict),

@@ -7,4 +7,11 @@ package enum LogKeys {
     package static let detail = "detail"
     package static let connections = "connections"
     package static let limit = "limit"
+    package static let directory = "directory"
+    package static let milliseconds = "ms"
+    package static let queues = "queues"
+    package static let messages = "messages"
+    package static let bytes = "bytes"
+    package static let tornBytes = "torn_bytes"
+    package static let file = "file"
 }
