@@ -9,8 +9,9 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
-/// Hot state in classes: dynamic exclusivity checks cost a third of the CPU per message there. They
-/// stay on in debug builds, in which all tests run.
+/// Hot state in classes: dynamic exclusivity checks cost a third of the CPU per message there.
+///
+/// They stay on in debug builds, in which all tests run.
 let uncheckedInRelease: [SwiftSetting] = [
     .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
 ]
@@ -23,7 +24,9 @@ let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let arguments = Target.Dependency.product(
-    name: "ArgumentParser", package: "swift-argument-parser")
+    name: "ArgumentParser",
+    package: "swift-argument-parser"
+)
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 let package = Package(
@@ -46,11 +49,16 @@ let package = Package(
         .target(name: "CChecksum"),
         .target(name: "Base", swiftSettings: strict),
         .target(
-            name: "LogStore", dependencies: ["Base", "CChecksum", collections],
-            cSettings: gnuSource, swiftSettings: strict),
+            name: "LogStore",
+            dependencies: ["Base", "CChecksum", collections],
+            cSettings: gnuSource,
+            swiftSettings: strict
+        ),
         .target(
-            name: "Broker", dependencies: ["Base", "LogStore", nioCore, collections],
-            swiftSettings: strict + uncheckedInRelease),
+            name: "Broker",
+            dependencies: ["Base", "LogStore", nioCore, collections],
+            swiftSettings: strict + uncheckedInRelease
+        ),
         .target(name: "StompCodec", dependencies: ["Base", nioCore], swiftSettings: strict),
         .target(
             name: "Server",
@@ -61,43 +69,67 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
-            swiftSettings: strict),
+            swiftSettings: strict
+        ),
         .executableTarget(
-            name: "radiatord", dependencies: ["Server", arguments], swiftSettings: strict),
+            name: "radiatord",
+            dependencies: ["Server", arguments],
+            swiftSettings: strict
+        ),
         .executableTarget(
-            name: "radiator-log", dependencies: ["Base", "LogStore", arguments],
-            path: "tools/logtool", swiftSettings: strict),
+            name: "radiator-log",
+            dependencies: ["Base", "LogStore", arguments],
+            path: "tools/logtool",
+            swiftSettings: strict
+        ),
         .executableTarget(
-            name: "radiator-bench", dependencies: ["Base", nioCore, nioPosix, arguments],
-            path: "Benchmarks/radiator-bench", swiftSettings: strict),
+            name: "radiator-bench",
+            dependencies: ["Base", nioCore, nioPosix, arguments],
+            path: "Benchmarks/radiator-bench",
+            swiftSettings: strict
+        ),
 
         .target(
-            name: "TestSupport", dependencies: ["Base", "LogStore", "Broker", nioCore, collections],
-            path: "Tests/Support", swiftSettings: strict),
+            name: "TestSupport",
+            dependencies: ["Base", "LogStore", "Broker", nioCore, collections],
+            path: "Tests/Support",
+            swiftSettings: strict
+        ),
         .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: strict),
         .testTarget(
-            name: "LogStoreTests", dependencies: ["Base", "LogStore", "TestSupport"],
-            swiftSettings: strict),
+            name: "LogStoreTests",
+            dependencies: ["Base", "LogStore", "TestSupport"],
+            swiftSettings: strict
+        ),
         .testTarget(
-            name: "FormatTests", dependencies: ["Base", "LogStore", "TestSupport"],
-            swiftSettings: strict),
+            name: "FormatTests",
+            dependencies: ["Base", "LogStore", "TestSupport"],
+            swiftSettings: strict
+        ),
         .testTarget(
-            name: "BrokerTests", dependencies: ["Base", "Broker", "TestSupport", nioCore],
-            swiftSettings: strict),
+            name: "BrokerTests",
+            dependencies: ["Base", "Broker", "TestSupport", nioCore],
+            swiftSettings: strict
+        ),
         .testTarget(
-            name: "StompCodecTests", dependencies: ["Base", "StompCodec", nioCore],
+            name: "StompCodecTests",
+            dependencies: ["Base", "StompCodec", nioCore],
             exclude: ["README.md"],
-            swiftSettings: strict),
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "ServerTests",
             dependencies: [
                 "Base", "Broker", "Server", "StompCodec", "TestSupport", nioCore, nioEmbedded,
                 nioPosix, logging,
             ],
-            swiftSettings: strict),
+            swiftSettings: strict
+        ),
         .testTarget(
-            name: "SimulationTests", dependencies: ["Base", "LogStore", "TestSupport"],
-            swiftSettings: strict),
+            name: "SimulationTests",
+            dependencies: ["Base", "LogStore", "TestSupport"],
+            swiftSettings: strict
+        ),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],

@@ -19,7 +19,9 @@ final class Engine {
     private var hasEnded = false
     private var ticking: RepeatedTask?
 
-    /// Opens the store in the configured directory. Blocks while it recovers.
+    /// Opens the store in the configured directory.
+    ///
+    /// Blocks while it recovers.
     init(
         _ configuration: Configuration,
         _ eventLoop: any EventLoop,

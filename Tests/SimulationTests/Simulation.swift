@@ -60,7 +60,9 @@ final class Simulation {
     private let keepsTrace: Bool
     private var trace: [String] = []
 
-    /// Prepares a run. One that `keepsTrace` is slower and can tell its last events.
+    /// Prepares a run.
+    ///
+    /// One that `keepsTrace` is slower and can tell its last events.
     init(seed: UInt64, keepsTrace: Bool = false) throws {
         self.seed = seed
         self.keepsTrace = keepsTrace
