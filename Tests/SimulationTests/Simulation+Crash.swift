@@ -203,7 +203,7 @@ extension Simulation {
     private func identify(_ id: UInt32, _ entry: FetchedEntry) throws -> ModelEntry {
         guard let content = history.content(id, entry.sequence) else {
             throw SimulationFailure(
-                text: "queue \(id) has entry \(entry.sequence), which was never sent"
+                text: "queue \(id) has entry \(entry.sequence), settled for good or never sent"
             )
         }
         guard entry.matches(content) else {
