@@ -37,6 +37,8 @@ extension Simulation {
     func stopCleanly() throws {
         files.crashAtOperation = nil
         files.clearFaults()
+        // The result of a write that failed may still be on its way.
+        if !files.isDead { try drain() }
         if failure != nil || files.isDead { try die() }
         endTurn()
         try drain()
