@@ -37,6 +37,8 @@ extension Simulation {
     func stopCleanly() throws {
         files.crashAtOperation = nil
         files.clearFaults()
+        // The result of a write that failed may still be on its way.
+        if !files.isDead { try drain() }
         if failure != nil || files.isDead { try die() }
         endTurn()
         try drain()
@@ -203,7 +205,7 @@ extension Simulation {
     private func identify(_ id: UInt32, _ entry: FetchedEntry) throws -> ModelEntry {
         guard let content = history.content(id, entry.sequence) else {
             throw SimulationFailure(
-                text: "queue \(id) has entry \(entry.sequence), which was never sent"
+                text: "queue \(id) has entry \(entry.sequence), settled for good or never sent"
             )
         }
         guard entry.matches(content) else {

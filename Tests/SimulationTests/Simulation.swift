@@ -60,9 +60,7 @@ final class Simulation {
     private let keepsTrace: Bool
     private var trace: [String] = []
 
-    /// Prepares a run.
-    ///
-    /// One that `keepsTrace` is slower and can tell its last events.
+    /// Prepares a run; one that `keepsTrace` is slower and can tell its last events.
     init(seed: UInt64, keepsTrace: Bool = false) throws {
         self.seed = seed
         self.keepsTrace = keepsTrace
@@ -133,7 +131,9 @@ final class Simulation {
                 files.operationCount + Int.random(in: 1...150, using: &random)
         }
         if random.oneIn(6) { orderErrors() }
-        for _ in 0..<Int.random(in: 5...60, using: &random) where failure == nil {
+        // Some lives only open the store: what they found must then be safe already.
+        let turnCount = random.oneIn(5) ? 0 : Int.random(in: 5...60, using: &random)
+        for _ in 0..<turnCount where failure == nil {
             try turn()
         }
     }
