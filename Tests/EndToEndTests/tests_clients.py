@@ -48,4 +48,6 @@ def survives_a_kill(script):
 for client, script in SCRIPTS.items():
     test(f"{client} connects, sends, settles, commits, aborts, broadcasts and leaves")(
         check(script))
+    if client == "php Stomp":
+        continue  # see its script
     test(f"{client} finds every receipted message after kill -9")(survives_a_kill(script))
