@@ -99,6 +99,7 @@ sub settle {
         if ($frame->command eq 'RECEIPT') {
             print $frame->headers->{'receipt-id'}, "\n";
         } else {
+            print 'ack ', $frame->body, "\n";
             $stomp->ack({ frame => $frame, receipt => $frame->body });
         }
     }

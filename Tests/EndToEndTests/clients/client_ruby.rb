@@ -89,6 +89,7 @@ def settle(name)
     if frame.command == "RECEIPT"
       puts frame.headers["receipt-id"]
     else
+      puts "ack #{frame.body}"
       settled = { "subscription" => "q", "receipt" => frame.body }
       connection.ack(frame.headers["message-id"], settled)
     end
