@@ -188,21 +188,25 @@ def until(condition, seconds=20, what="the condition"):
 
 
 class Lines:
-    """Collects the lines that a client prints, on a thread of its own."""
+    """Collects the numbers that a client prints, one a line, on a thread of its own.
+
+    Other lines are warnings of the client's library, or say why it failed.
+    """
 
     def __init__(self, child):
-        self.values = []
+        self.values, self.remarks = [], []
         self.child = child
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
 
     def _read(self):
         for line in self.child.stdout:
-            self.values.append(line.strip())
+            line = line.strip()
+            (self.values if line.isdigit() else self.remarks).append(line)
 
     def finish(self, seconds=30):
-        """Every line, after the client ended by itself with status 0."""
+        """Every number, after the client ended by itself with status 0."""
         status = self.child.wait(seconds)
         self.thread.join(seconds)
-        assert status == 0, f"the client failed: {self.values[-5:]}"
+        assert status == 0, f"the client failed: {self.remarks[-5:]}"
         return self.values

@@ -22,7 +22,7 @@ def survives_a_kill(script):
     def run(environment):
         queue = "/queue/numbers"
         daemon = environment.daemon()
-        sent = Lines(environment.client(script, "produce", *daemon.address, queue, 0))
+        sent = Lines(environment.client(script, "produce", *daemon.address, queue, 1))
         until(lambda: len(sent.values) >= 100, what="100 receipts")
         settled = Lines(environment.client(script, "settle", *daemon.address, queue))
         until(lambda: len(settled.values) >= 60, what="60 acknowledgements")
@@ -33,9 +33,11 @@ def survives_a_kill(script):
 
         daemon = environment.daemon()
         found = browse(daemon.address, queue)
-        # One ACK and one SEND may have been on their way, without their receipts.
-        in_doubt = {len(gone), len(receipted)}
-        assert receipted == list(range(len(receipted))) and gone == list(range(len(gone)))
+        # One SEND and a few ACKs may have been on their way, without their receipts.
+        acked = {int(line[4:]) for line in settled.remarks if line.startswith("ack ")}
+        in_doubt = acked - set(gone) | {len(receipted) + 1}
+        assert receipted == list(range(1, len(receipted) + 1)), receipted
+        assert gone == list(range(1, len(gone) + 1)), gone
         lost = set(receipted) - set(gone) - set(found) - in_doubt
         assert not lost, f"receipted and lost: {sorted(lost)}"
         assert not set(found) & set(gone), f"settled and back: {sorted(set(found) & set(gone))}"
@@ -48,4 +50,6 @@ def survives_a_kill(script):
 for client, script in SCRIPTS.items():
     test(f"{client} connects, sends, settles, commits, aborts, broadcasts and leaves")(
         check(script))
+    if client == "php Stomp":
+        continue  # see its script
     test(f"{client} finds every receipted message after kill -9")(survives_a_kill(script))

@@ -22,9 +22,13 @@ def second_daemon(environment):
 @test("the start says where it listens, where the data lies and what recovery found")
 def start_report(environment):
     daemon = environment.daemon()
-    log = daemon.log().lower()
-    assert "listening" in log and str(environment.data).lower() in log, log
-    assert "recover" in log, log
+    with daemon.connect() as client:
+        client.send("/queue/q", "a")
+    daemon.kill()
+    daemon = environment.daemon()
+    log = daemon.log()
+    assert "listening" in log and str(environment.data) in log, log
+    assert re.search(r"recovered.* messages=1\b", log) and re.search(r" ms=\d+", log), log
     daemon.stop()
 
 

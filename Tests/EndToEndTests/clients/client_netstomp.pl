@@ -94,11 +94,14 @@ sub produce {
 sub settle {
     my ($name) = @_;
     $stomp->subscribe({ destination => $name, ack => 'client', 'prefetch-count' => 1 });
+    # The next message may overtake the receipt of the ACK, which waits for the disk.
     while (my $frame = $stomp->receive_frame) {
-        my $number = $frame->body;
-        receipted('ACK', { 'message-id' => $frame->headers->{'message-id'}, receipt => $number })
-            or last;
-        print "$number\n";
+        if ($frame->command eq 'RECEIPT') {
+            print $frame->headers->{'receipt-id'}, "\n";
+        } else {
+            print 'ack ', $frame->body, "\n";
+            $stomp->ack({ frame => $frame, receipt => $frame->body });
+        }
     }
 }
 

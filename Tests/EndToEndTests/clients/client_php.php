@@ -1,7 +1,6 @@
 <?php
 // What the Stomp extension (PHP, STOMP 1.0) does against a broker; see README.md for the verbs.
 [, $verb, $host, $port] = $argv;
-$rest = array_slice($argv, 4);
 $binary = '';
 for ($byte = 0; $byte < 256; $byte++) {
     $binary .= chr($byte);
@@ -73,32 +72,7 @@ function check(): void
     unset($stomp);  // sends DISCONNECT and closes
 }
 
-function produce(string $name, string $first): void
-{
-    $stomp = connection();
-    $number = (int) $first;
-    try {
-        while ($stomp->send($name, "$number", ['persistent' => 'true', 'receipt' => "$number"])) {
-            echo "$number\n";
-            $number++;
-        }
-    } catch (StompException) {
-    }
-}
-
-function settle(string $name): void
-{
-    $stomp = connection();
-    $stomp->subscribe($name, ['ack' => 'client', 'prefetch-count' => '1']);
-    try {
-        while ($frame = $stomp->readFrame()) {
-            if (!$stomp->ack($frame, ['receipt' => $frame->body])) {
-                break;
-            }
-            echo $frame->body, "\n";
-        }
-    } catch (StompException) {
-    }
-}
-
-$verb(...$rest);
+// While the extension waits for the receipt of an ACK it does not survive a MESSAGE that comes before
+// it, so it takes no part in the tests that settle under load.
+expect($verb, 'check', 'verb');
+check();

@@ -84,13 +84,15 @@ end
 def settle(name)
   connection = open_connection
   connection.subscribe(name, "id" => "q", "ack" => "client-individual", "prefetch-count" => "1")
+  # The next message may overtake the receipt of the ACK, which waits for the disk.
   while (frame = receive(connection))
-    break if frame.command != "MESSAGE"
-    number = frame.body
-    connection.ack(frame.headers["message-id"], "subscription" => "q", "receipt" => number)
-    answer = receive(connection)
-    break if answer.nil? || answer.headers["receipt-id"] != number
-    puts number
+    if frame.command == "RECEIPT"
+      puts frame.headers["receipt-id"]
+    else
+      puts "ack #{frame.body}"
+      settled = { "subscription" => "q", "receipt" => frame.body }
+      connection.ack(frame.headers["message-id"], settled)
+    end
   end
 rescue SystemCallError, IOError, Timeout::Error, Stomp::Error::NoCurrentConnection
   exit 0

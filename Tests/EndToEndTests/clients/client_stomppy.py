@@ -119,6 +119,7 @@ def settle(host, port, name):
     try:
         while (frame := receive(inbox)) is not None:
             number = frame.body.decode()
+            print("ack", number, flush=True)
             connection.ack(frame.headers["ack"], receipt=number)
             if inbox.receipts.get(timeout=20) != number:
                 break
