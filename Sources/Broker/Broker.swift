@@ -105,7 +105,8 @@ package final class Broker {
         for use: DestinationUse,
         now: Instant
     ) throws(BrokerError) -> DestinationID {
-        try registry.find(name, for: use, now: now)
+        try requireStore()
+        return try registry.find(name, for: use, now: now)
     }
 
     /// The name of a destination, as clients write it (`/queue/a`).
@@ -169,6 +170,12 @@ package final class Broker {
                 subscribers: queue.subscriberCount
             )
         }
+    }
+
+    /// Refuses what can no longer be kept or confirmed once the store has ended.
+    func requireStore() throws(BrokerError) {
+        guard let reason = dispatcher.failure else { return }
+        throw BrokerError(.refused, "the store has ended: \(reason)")
     }
 
     /// Finds a session, or says that it has ended.

@@ -71,6 +71,34 @@ struct StoreEventTests {
         broker.disconnect(open)
     }
 
+    @Test("after a failure no transaction commits, nothing is created, not even in memory")
+    func failureRefusesAll() throws {
+        let broker = try BrokerHarness { $0.queueDefaults.storage = .memory }
+        let client = try broker.connect()
+        try broker.subscribe(client, "/queue/a")
+        try broker.send(client, "/queue/a", "1")
+        try broker.begin(client, "t")
+        try broker.ack(client, "1", in: "t")
+        let destination = try broker.broker.destination("/queue/a", for: .send, now: broker.now)
+        broker.store.fail("gone")
+        broker.turn()
+        #expect(error { try broker.commit(client, "t") }?.kind == .refused)
+        let sent = error {
+            _ = try broker.broker.send(
+                client,
+                to: destination,
+                Message(text: "2"),
+                now: broker.now
+            )
+        }
+        #expect(sent?.kind == .refused)
+        let created = error {
+            _ = try broker.broker.destination("/queue/b", for: .subscribe, now: broker.now)
+        }
+        #expect(created?.kind == .refused)
+        #expect(broker.depth("/queue/a") == 1)
+    }
+
     @Test("a queue with few takers is read little at a time")
     func fetchesGrow() throws {
         let broker = try BrokerHarness()
