@@ -51,7 +51,9 @@ let package = Package(
         .target(
             name: "Broker", dependencies: ["Base", "LogStore", nioCore, collections],
             swiftSettings: strict + uncheckedInRelease),
-        .target(name: "StompCodec", dependencies: ["Base", nioCore], swiftSettings: strict),
+        .target(
+            name: "StompCodec", dependencies: ["Base", nioCore],
+            swiftSettings: strict + uncheckedInRelease),
         .target(
             name: "Server",
             dependencies: [
@@ -60,7 +62,7 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
-            swiftSettings: strict),
+            swiftSettings: strict + uncheckedInRelease),
         .executableTarget(
             name: "radiatord", dependencies: ["Server", arguments], swiftSettings: strict),
         .executableTarget(
