@@ -2,8 +2,10 @@ import Base
 import Broker
 import NIOCore
 
-/// A broker over a memory store, with verbs for tests. Every verb carries out what the broker and
-/// the store want done, so that the next line of a test sees the outcome.
+/// A broker over a memory store, with verbs for tests.
+///
+/// Every verb carries out what the broker and the store want done, so that the next line of a test
+/// sees the outcome.
 ///
 /// A client is written to at once unless `writesAtOnce` is false. Messages have empty headers, so
 /// that their size is the length of their text.

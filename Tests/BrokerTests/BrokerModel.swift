@@ -7,8 +7,9 @@ struct Violation: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-/// A plain model of queues: what was accepted, where it is, who holds it. It predicts nothing that
-/// depends on when the store answers; it judges what the broker did.
+/// A plain model of queues: what was accepted, where it is, who holds it.
+///
+/// It predicts nothing that depends on when the store answers; it judges what the broker did.
 final class BrokerModel {
     enum Place: Equatable {
         case ready

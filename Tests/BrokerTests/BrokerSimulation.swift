@@ -2,8 +2,10 @@ import Base
 import Broker
 import NIOCore
 
-/// One seeded run: several clients call the broker, rightly and wrongly, over a hostile store, and a
-/// plain model judges all that comes out. At the end everything is drained.
+/// One seeded run: several clients call the broker, rightly and wrongly, over a hostile store, and
+/// a plain model judges all that comes out.
+///
+/// At the end everything is drained.
 final class BrokerSimulation {
     private var generator: SeededGenerator
     private let store: MemoryMessageStore

@@ -77,7 +77,9 @@ extension Broker {
         if !hadCredit { dispatcher.serve(session) }
     }
 
-    /// Takes back what an ended subscription holds. Delivers nothing.
+    /// Takes back what an ended subscription holds.
+    ///
+    /// Delivers nothing.
     func takeBack(_ subscription: Subscription) {
         switch subscription.source {
         case .queue(let queue):
