@@ -104,3 +104,16 @@ let package = Package(
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11
 )
+
+/// `FUZZ=1` adds the libFuzzer target; see Tests/StompCodecTests/README.md.
+if Context.environment["FUZZ"] != nil {
+    let fuzzer = "-sanitize=fuzzer,address"
+    for target in package.targets where target.name == "StompCodec" {
+        target.swiftSettings = strict + [.unsafeFlags([fuzzer])]
+    }
+    package.targets.append(
+        .executableTarget(
+            name: "stomp-fuzz", dependencies: ["StompCodec", nioCore], path: "Tests/StompFuzz",
+            swiftSettings: strict + [.unsafeFlags([fuzzer])],
+            linkerSettings: [.unsafeFlags([fuzzer, "-use-ld=lld"])]))
+}
