@@ -52,14 +52,18 @@ let package = Package(
             name: "LogStore",
             dependencies: ["Base", "CChecksum", collections],
             cSettings: gnuSource,
-            swiftSettings: strict
+            swiftSettings: strict + uncheckedInRelease
         ),
         .target(
             name: "Broker",
             dependencies: ["Base", "LogStore", nioCore, collections],
             swiftSettings: strict + uncheckedInRelease
         ),
-        .target(name: "StompCodec", dependencies: ["Base", nioCore], swiftSettings: strict),
+        .target(
+            name: "StompCodec",
+            dependencies: ["Base", nioCore],
+            swiftSettings: strict + uncheckedInRelease
+        ),
         .target(
             name: "Server",
             dependencies: [
@@ -69,7 +73,7 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
-            swiftSettings: strict
+            swiftSettings: strict + uncheckedInRelease
         ),
         .executableTarget(
             name: "radiatord",
@@ -135,3 +139,20 @@ let package = Package(
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11
 )
+
+/// `FUZZ=1` adds the libFuzzer target; see Tests/StompCodecTests/README.md.
+if Context.environment["FUZZ"] != nil {
+    let fuzzer = "-sanitize=fuzzer,address"
+    for target in package.targets where target.name == "StompCodec" {
+        target.swiftSettings = strict + [.unsafeFlags([fuzzer])]
+    }
+    package.targets.append(
+        .executableTarget(
+            name: "stomp-fuzz",
+            dependencies: ["StompCodec", nioCore],
+            path: "Tests/StompFuzz",
+            swiftSettings: strict + [.unsafeFlags([fuzzer])],
+            linkerSettings: [.unsafeFlags([fuzzer, "-use-ld=lld"])]
+        )
+    )
+}

@@ -37,6 +37,10 @@ package final class LogStore {
     var handedBytes = 0
     var isWriting = false
     var writtenTo: LogPosition
+    /// Reads that wait until their segment's footer is written.
+    var readsBehindSeal: [ReadJob] = []
+    /// Reads that failed for now, for the next tick.
+    var readsToRetry: [ReadJob] = []
     var syncedTo: LogPosition
     var syncedAt = MonotonicTime(nanoseconds: 0)
     var unconfirmedBytes = 0
@@ -90,8 +94,7 @@ package final class LogStore {
         postings = PostingCache(bytesMax: options.postingCacheBytes)
         if recovered.beginsSegment {
             state.segments.begin(end.segment)
-            steps.append(.begin(segment: end.segment, spare: nil))
-            appendSegmentHeader(createdMilliseconds: recovered.createdMilliseconds)
+            beginSegment(spare: nil, createdMilliseconds: recovered.createdMilliseconds)
         } else {
             for queue in state.queues.values where queue.isNamed(in: end.segment) {
                 activeQueues.append(queue)
@@ -429,17 +432,17 @@ package final class LogStore {
 
         let next = segment + 1
         let spare = spares.isEmpty ? nil : spares.removeFirst()
-        steps.append(.begin(segment: next, spare: spare))
         seed = id.seed(ofSegment: next)
         tail.beginSegment(next)
         handedTo = tail.end
         state.segments.begin(next)
-        appendSegmentHeader(createdMilliseconds: 0)
+        beginSegment(spare: spare, createdMilliseconds: 0)
         checkpointWanted = true
         prepareSpare()
     }
 
-    func appendSegmentHeader(createdMilliseconds: UInt64) {
+    /// Has the writer begin the segment at the tail, and appends its header.
+    func beginSegment(spare: UInt64?, createdMilliseconds: UInt64) {
         let header = SegmentHeader(
             store: id,
             segment: tail.segment,
@@ -448,6 +451,7 @@ package final class LogStore {
         )
         tail.reserve(SegmentHeader.byteCount)
         tail.append { header.encode(into: &$0) }
+        steps.append(.begin(segment: tail.segment, spare: spare, header: header))
     }
 
     /// The posting lists for a footer: of each queue, its entries from the first unsettled one on.
@@ -510,6 +514,8 @@ package final class LogStore {
         }
         if case .every = options.fsync, syncedTo < writtenTo, isSyncDue(now) { forcesSync = true }
         if spares.isEmpty { prepareSpare() }
+        for job in readsToRetry { jobs.append(.read(job)) }
+        readsToRetry = []
         jobs.append(.checkSpace)
         submit(now: now)
     }
@@ -609,6 +615,7 @@ package final class LogStore {
             return
         }
         writtenTo = job.end
+        releaseReadsBehindSeal()
         if job.syncs { syncedTo = job.end }
         unconfirmedBytes = max(0, unconfirmedBytes - job.bytes)
         if job.group > durableGroup {

@@ -42,14 +42,19 @@ package enum StompHeaderName: UInt8, Sendable, CaseIterable {
 
     /// True for headers of a SEND that are not part of the message: the broker writes its own, or
     /// they concern the sender alone.
-    var isOwnedByBroker: Bool { Self.ownedByBroker & bit != 0 }
+    var isOwnedByBroker: Bool {
+        switch self {
+        case .destination, .receipt, .contentLength, .transaction, .messageID, .subscription,
+            .ack, .redelivered, .deliveryCount:
+            true
+        case .other, .id, .host, .login, .server, .message, .version, .session, .passcode,
+            .selector, .heartBeat, .receiptID, .contentType, .acceptVersion, .prefetchCount,
+            .activemqPrefetchSize:
+            false
+        }
+    }
 
     var bit: UInt32 { 1 << UInt32(rawValue) }
-
-    private static let ownedByBroker: UInt32 = [
-        StompHeaderName.destination, .receipt, .contentLength, .transaction, .messageID,
-        .subscription, .ack, .redelivered, .deliveryCount,
-    ].reduce(0) { $0 | $1.bit }
 
     /// Classifies a header name.
     init(_ span: RawSpan, _ range: Range<Int>) {

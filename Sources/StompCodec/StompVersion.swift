@@ -4,7 +4,16 @@ package enum StompVersion: String, Sendable, Comparable, CaseIterable {
     case v11 = "1.1"
     case v12 = "1.2"
 
-    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    package static func < (left: Self, right: Self) -> Bool { left.ordinal < right.ordinal }
+
+    /// Its place among the versions; comparing the texts would cost on the way of every frame.
+    private var ordinal: Int {
+        switch self {
+        case .v10: 0
+        case .v11: 1
+        case .v12: 2
+        }
+    }
 
     /// Every version, as an ERROR lists them.
     package static let supported = allCases.map(\.rawValue).joined(separator: ",")

@@ -157,6 +157,10 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
                 try readMessage(sequence, at: list?.offset(of: sequence), &reader, &result)
             }
         } catch {
+            if error.reason == .tooManyOpenFiles {
+                result.isWorthRetrying = true
+                return result
+            }
             result.damage.append(
                 Damage(
                     file: FileNames.segment(job.segment),

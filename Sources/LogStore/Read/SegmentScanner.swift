@@ -91,7 +91,7 @@ struct SegmentScanner<Files: FileSystem> {
 
     private mutating func group(_ header: RecordHeader) throws(FileError) -> ScanEvent {
         guard let group = GroupRecord(header, reader.window.span.bytes, at: windowOffset),
-            isSuccessor(group), offset + group.groupBytes <= reader.size
+            isSuccessor(group)
         else { return try bad() }
         nextGroup = group.number + 1
         epoch = group.epoch

@@ -20,8 +20,8 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
         do throws(FileError) {
             for step in job.steps {
                 switch step {
-                case .begin(let number, let spare):
-                    try begin(number, spare: spare)
+                case .begin(let number, let spare, let header):
+                    try begin(number, spare: spare, header)
                 case .write(let number, let offset, let chunk, let range):
                     let file = try openFile(number)
                     let files = files
@@ -61,8 +61,14 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
 
     /// Gives a prepared file its name, or creates one.
     ///
-    /// The name is durable before anything in the file is reported durable.
-    private mutating func begin(_ number: UInt32, spare: UInt64?) throws(FileError) {
+    /// The header is durable before the first group is written, so that a group never stands in a
+    /// file that a power cut left without one; the name before anything in the file is reported
+    /// durable.
+    private mutating func begin(
+        _ number: UInt32,
+        spare: UInt64?,
+        _ header: SegmentHeader
+    ) throws(FileError) {
         close()
         let name = path(FileNames.segment(number))
         if let spare {
@@ -72,6 +78,11 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
             file = try files.open(name, .create)
         }
         segment = number
+        if let file {
+            let bytes = [UInt8].encoded(count: SegmentHeader.byteCount) { header.encode(into: &$0) }
+            try files.write(file, at: 0, bytes.span.bytes)
+            try files.syncData(file)
+        }
         try files.syncDirectory(directory)
     }
 }

@@ -25,6 +25,8 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
         static let outbound = ReadPause(rawValue: 1)
         /// The store is behind, and this client sends.
         static let held = ReadPause(rawValue: 2)
+        /// Too many receipts wait.
+        static let receipts = ReadPause(rawValue: 4)
     }
 
     let loop: BrokerLoop
@@ -109,7 +111,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        guard state != .closed else { return }
+        guard state != .closed, self.context != nil else { return }
         loop.beginTurn()
         endSession()
         state = .closed
@@ -233,12 +235,14 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
             loop.markWaiting(self)
         }
         receipts.append(id, when: append)
+        if receipts.count == options.waitingReceiptsMax { setPause(.receipts, true) }
     }
 
     func releaseReceipts(through durable: AppendID) -> Bool {
         guard state != .closed, receipts.isReady(durable) else { return !receipts.isEmpty }
         markChanged()
         receipts.release(through: durable, by: serializer, into: &output)
+        if receipts.count < options.waitingReceiptsMax { setPause(.receipts, false) }
         return !receipts.isEmpty
     }
 
@@ -291,13 +295,15 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
         listsVersions: Bool = false
     ) {
         guard state == .awaitingConnect || state == .connected else { return }
-        loop.logger.info(
-            "client refused",
-            metadata: [
-                LogKeys.peer: "\(peer)", LogKeys.reason: "\(message)",
-                LogKeys.detail: "\(explanation)",
-            ]
-        )
+        if !loop.isStopping {
+            loop.logger.info(
+                "client refused",
+                metadata: [
+                    LogKeys.peer: "\(peer)", LogKeys.reason: "\(message)",
+                    LogKeys.detail: "\(explanation)",
+                ]
+            )
+        }
         var error = StompErrorFrame(
             message: message,
             explanation: explanation,

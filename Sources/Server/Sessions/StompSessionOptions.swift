@@ -16,6 +16,10 @@ package struct StompSessionOptions: Sendable {
     package var drainTime = Interval.seconds(10)
     /// Bytes that wait for a client that does not read; past it nothing is read from it.
     package var outboundBytesMax = 1 << 20
+    /// Receipts that wait until something is durable; past it nothing is read from the client.
+    ///
+    /// Several times what a store takes in between two syncs.
+    package var waitingReceiptsMax = 65_536
     /// The `server` header of CONNECTED.
     package var serverName = "radiator"
 

@@ -193,6 +193,11 @@ extension TestBroker {
         while try await onLoop({ $0.store.lastAppend == .none }) { await Task.yield() }
     }
 
+    /// Waits until the core has taken so many messages.
+    func untilSent(_ count: Int) async throws {
+        while try await onLoop({ $0.loop.broker.stats.sends < count }) { await Task.yield() }
+    }
+
     /// Waits until the turn in which senders are held is over.
     func untilHeld() async throws {
         while try await onLoop({ !$0.loop.isReadingHeld }) { await Task.yield() }

@@ -75,6 +75,47 @@ struct StompReceiptTests {
         }
     }
 
+    @Test("a client with too many receipts waiting is not read from until they are given")
+    func tooManyWaiting() async throws {
+        var options = StompSessionOptions()
+        options.waitingReceiptsMax = 3
+        try await withBroker(options: options) { broker in
+            let client = try await broker.client(.v12)
+            let other = try await broker.client(.v12)
+            try await broker.confirm(false)
+            for number in 1...3 {
+                try await client.send("SEND\ndestination:/queue/a\nreceipt:\(number)\n\nx\0")
+            }
+            try await broker.untilSent(3)
+            try await client.send("SEND\ndestination:/queue/a\nreceipt:4\n\nx\0")
+            try await other.send("BEGIN\ntransaction:t\nreceipt:r\n\n\0")
+            try await other.expectReceipt("r")
+            #expect(try await broker.onLoop { $0.loop.broker.stats.sends } == 3)
+            try await broker.confirm(true)
+            for id in ["1", "2", "3", "4"] { try await client.expectReceipt(id) }
+        }
+    }
+
+    @Test("garbage on one connection does not disturb another")
+    func garbage() async throws {
+        try await withBroker { broker in
+            let good = try await broker.client(.v12)
+            for seed in 0..<100 as Range<UInt64> {
+                var generator = SeededGenerator(seed: seed)
+                let bad = try await broker.client()
+                var bytes = ByteBuffer(string: "CONNECT\naccept-version:1.2\n\n\0SEND\nx:")
+                bytes.writeBytes(
+                    (0..<200).map { _ in UInt8.random(in: 0...255, using: &generator) }
+                )
+                try await bad.send(bytes)
+                // The broker may have closed it already.
+                bad.channel.close(promise: nil)
+            }
+            try await good.send("SEND\ndestination:/queue/a\nreceipt:1\n\none\0")
+            try await good.expectReceipt("1")
+        }
+    }
+
     @Test("receipts keep their order and ids through many releases")
     func queue() {
         var queue = ReceiptQueue()
