@@ -71,6 +71,12 @@ def terminate_idle(environment):
         client.expect_close()
 
 
+@test("SIGTERM right after the start is announced is a clean stop")
+def terminate_at_once(environment):
+    for _ in range(10):
+        environment.daemon().stop()
+
+
 @test("every mistake in the configuration is told at once, with file, line and suggestion")
 def configuration_mistakes(environment):
     path = environment.file("broken.toml", (
