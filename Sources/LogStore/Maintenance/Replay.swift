@@ -206,10 +206,8 @@ struct Replay<Files: FileSystem> {
         durable: LogPosition
     ) throws(LogStoreError) {
         do throws(FileError) {
-            // For update, and synced: what is served from now on must not vanish in a power cut.
             let file = try files.open(path(segment), .update)
             defer { files.close(file) }
-            try files.syncData(file)
             var reader = try BlockReader(files, file)
             if !(try hasSoundHeader(&reader, segment)) {
                 damage.append(
@@ -268,10 +266,31 @@ struct Replay<Files: FileSystem> {
                 nextGroup = max(nextGroup ?? 1, scanner.nextGroup ?? 1)
                 epoch = max(epoch, scanner.epoch)
                 bytesRead += offset
+                try secure(&scanner, upTo: offset)
                 segmentEnded(segment, kind, at: offset, size: scanner.reader.size)
                 return
             }
         }
+    }
+
+    /// Makes durable what nobody vouches for: it is served from now on, so it must not vanish in a
+    /// power cut.
+    ///
+    /// The bytes are written again first. The store may have ended because a sync failed, and then the
+    /// kernel may hold pages that it believes clean and that never reached the disk.
+    private func secure(
+        _ scanner: inout SegmentScanner<Files>,
+        upTo end: Int
+    ) throws(FileError) {
+        let vouched = max(scanner.durable, position)
+        guard vouched < LogPosition(segment: scanner.segment, offset: end) else { return }
+        var offset = vouched.segment == scanner.segment ? vouched.offset : 0
+        while offset < end {
+            let count = min(BlockReader<Files>.blockBytes, end - offset)
+            try scanner.rewrite(offset, count)
+            offset += count
+        }
+        try scanner.reader.files.syncData(scanner.reader.file)
     }
 
     private mutating func segmentEnded(
