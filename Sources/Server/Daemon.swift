@@ -105,10 +105,6 @@ final class Daemon: Service {
                 return NIOLoopBound(engine, eventLoop: eventLoop)
             }.get()
             let listeners = try await listen(configuration, engine, eventLoop)
-            for listener in listeners {
-                let address = listener.address.map(describe) ?? "unknown"
-                logger.info("listening", metadata: [LogKeys.address: "\(address)"])
-            }
             return Daemon(eventLoop, logger, engine, listeners, ended.futureResult)
         } catch {
             ended.fail(error)
@@ -149,6 +145,12 @@ final class Daemon: Service {
 
     /// Waits for the signal to stop, or for the store to fail.
     func run() async throws {
+        // Said only here: the signals are watched before a service runs, so who waits for this line may
+        // send one at once.
+        for listener in listeners {
+            let address = listener.address.map(Self.describe) ?? "unknown"
+            logger.info("listening", metadata: [LogKeys.address: "\(address)"])
+        }
         let ended = ended
         try await withGracefulShutdownHandler {
             try await ended.get()

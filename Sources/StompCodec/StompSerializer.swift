@@ -151,7 +151,8 @@ package struct StompSerializer: Sendable {
             cursor.append(decimal: UInt64(body.readableBytes))
             if head.redeliveries > 0 {
                 cursor.append("\nredelivered:true\ndelivery-count:")
-                cursor.append(decimal: UInt64(head.redeliveries))
+                // The delivery that is being written counts, too.
+                cursor.append(decimal: UInt64(head.redeliveries) + 1)
             }
             cursor.append(.lineFeed)
             StompHeaderBlock.write(headers.readableBytesSpan, for: version, to: &cursor)

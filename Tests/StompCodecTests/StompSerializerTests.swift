@@ -64,7 +64,7 @@ struct StompSerializerTests {
     @Test("a message that came back says so")
     func redelivered() {
         let text = message(.v11, redeliveries: 2, body: "x")
-        #expect(text.contains("\ncontent-length:1\nredelivered:true\ndelivery-count:2\n\nx\0"))
+        #expect(text.contains("\ncontent-length:1\nredelivered:true\ndelivery-count:3\n\nx\0"))
     }
 
     @Test("what is serialized parses again", arguments: StompVersion.allCases)

@@ -87,7 +87,9 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
                         reason: .noSpace,
                         operation: "prepare",
                         path: name,
-                        detail: "\(free) bytes are free"
+                        detail: "\(ByteCount(free)) of disk are free, "
+                            + "\(ByteCount(job.byteCount)) are needed above min_free_disk = "
+                            + "\(ByteCount(job.minFreeBytes))"
                     )
                 }
                 try writeZeros(name, job.byteCount)
