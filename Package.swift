@@ -73,7 +73,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "FormatTests", dependencies: ["Base", "LogStore", "TestSupport"],
-            swiftSettings: strict),
+            exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(
             name: "BrokerTests", dependencies: ["Base", "Broker", "TestSupport", nioCore],
             swiftSettings: strict),
