@@ -108,6 +108,7 @@ let package = Package(
         .testTarget(
             name: "FormatTests",
             dependencies: ["Base", "LogStore", "TestSupport"],
+            exclude: ["Fixtures"],
             swiftSettings: strict
         ),
         .testTarget(
