@@ -11,7 +11,9 @@ package struct QueueID: Hashable, Comparable, Sendable {
     package static func < (left: Self, right: Self) -> Bool { left.value < right.value }
 }
 
-/// An entry's number in its queue. The first entry has 1; each further one has the next number.
+/// An entry's number in its queue.
+///
+/// The first entry has 1; each further one has the next number.
 package struct EntrySequence: Hashable, Comparable, Sendable {
     package let value: UInt64
 

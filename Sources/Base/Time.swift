@@ -20,7 +20,9 @@ package struct MonotonicTime: Comparable, Hashable, Sendable {
 
     /// The time since `earlier`; zero when `earlier` is later.
     package func since(_ earlier: MonotonicTime) -> Interval {
-        Interval(nanoseconds: nanoseconds > earlier.nanoseconds ? nanoseconds - earlier.nanoseconds : 0)
+        Interval(
+            nanoseconds: nanoseconds > earlier.nanoseconds ? nanoseconds - earlier.nanoseconds : 0
+        )
     }
 }
 
@@ -70,5 +72,31 @@ package struct Interval: Comparable, Hashable, Sendable {
 
     package static func < (left: Self, right: Self) -> Bool {
         left.nanoseconds < right.nanoseconds
+    }
+}
+
+extension Interval: CustomStringConvertible {
+    private static let units: [(name: String, nanoseconds: UInt64)] = [
+        ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000),
+    ]
+
+    /// Reads a whole number with its unit (ms, s, m, h), or nothing if it is none: `50ms`, `0s`.
+    package init?(parsing text: String) {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        let unit = text.dropFirst(digits.count)
+        guard let number = UInt64(digits),
+            let factor = Self.units.first(where: { $0.name == unit })?.nanoseconds
+        else { return nil }
+        let (product, overflow) = number.multipliedReportingOverflow(by: factor)
+        guard !overflow else { return nil }
+        self.init(nanoseconds: product)
+    }
+
+    /// The largest unit that divides it: `50ms`, `10s`; below a millisecond `1500ns`.
+    package var description: String {
+        if nanoseconds == 0 { return "0s" }
+        let unit = Self.units.first { nanoseconds % $0.nanoseconds == 0 }
+        guard let unit else { return "\(nanoseconds)ns" }
+        return "\(nanoseconds / unit.nanoseconds)\(unit.name)"
     }
 }

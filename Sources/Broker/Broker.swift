@@ -67,9 +67,11 @@ package final class Broker {
         dispatcher.stats.transactionsUndone += session.transactions.count
         session.transactions.removeAll()
         let ended = session.removeAll()
-        // All of them stop before any queue looks for its next subscriber.
+        // All of them stop and give back before any queue looks for its next subscriber: two of them
+        // may have had messages of one queue, and the older must go out first.
         for subscription in ended { subscription.isEnded = true }
-        for subscription in ended { end(subscription) }
+        for subscription in ended { takeBack(subscription) }
+        for subscription in ended { passOn(subscription) }
     }
 
     /// Reports that deliveries were written to the socket: `bytes` is the sum of their messages'
@@ -103,7 +105,8 @@ package final class Broker {
         for use: DestinationUse,
         now: Instant
     ) throws(BrokerError) -> DestinationID {
-        try registry.find(name, for: use, now: now)
+        try requireStore()
+        return try registry.find(name, for: use, now: now)
     }
 
     /// The name of a destination, as clients write it (`/queue/a`).
@@ -167,6 +170,12 @@ package final class Broker {
                 subscribers: queue.subscriberCount
             )
         }
+    }
+
+    /// Refuses what can no longer be kept or confirmed once the store has ended.
+    func requireStore() throws(BrokerError) {
+        guard let reason = dispatcher.failure else { return }
+        throw BrokerError(.refused, "the store has ended: \(reason)")
     }
 
     /// Finds a session, or says that it has ended.

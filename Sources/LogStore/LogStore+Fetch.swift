@@ -110,6 +110,12 @@ extension LogStore {
         var sequences: [UInt64] = []
         var next: UInt64? = first
         while let current = next, sequences.count < messagesMax {
+            // What the writer has not written yet is not on disk for a reader to find.
+            if let offset = offset(of: current, queue, segment: extent.segment, list),
+                LogPosition(segment: extent.segment, offset: offset) >= writtenTo
+            {
+                break
+            }
             sequences.append(current)
             next = extent.firstUnsettled(from: current + 1)
         }
@@ -124,22 +130,35 @@ extension LogStore {
             list = Postings(first: first, offsets: offsets)
         }
         openReads += 1
-        jobs.append(
-            .read(
-                ReadJob(
-                    queue: queue.id,
-                    segment: extent.segment,
-                    seed: id.seed(ofSegment: extent.segment),
-                    sequences: sequences,
-                    postings: list,
-                    footerOffset: state.segments[extent.segment]?.footerOffset ?? 0,
-                    bytesMax: bytesMax
-                )
-            )
+        let job = ReadJob(
+            queue: queue.id,
+            segment: extent.segment,
+            seed: id.seed(ofSegment: extent.segment),
+            sequences: sequences,
+            postings: list,
+            footerOffset: state.segments[extent.segment]?.footerOffset ?? 0,
+            bytesMax: bytesMax
         )
+        // The list must come from a footer that is still on its way to the disk.
+        if list == nil, writtenTo.segment <= extent.segment {
+            readsBehindSeal.append(job)
+        } else {
+            jobs.append(.read(job))
+        }
+    }
+
+    /// Starts the reads whose segment is written in full now.
+    func releaseReadsBehindSeal() {
+        guard !readsBehindSeal.isEmpty else { return }
+        for job in readsBehindSeal where job.segment < writtenTo.segment { jobs.append(.read(job)) }
+        readsBehindSeal.removeAll { $0.segment < writtenTo.segment }
     }
 
     func finishRead(_ result: ReadResult) {
+        if result.isWorthRetrying {
+            readsToRetry.append(result.job)
+            return
+        }
         openReads -= 1
         if let list = result.postings {
             postings.insert(list, segment: result.job.segment, queue: result.job.queue)

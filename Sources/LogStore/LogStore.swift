@@ -6,6 +6,9 @@ package import Base
 /// performs what `takeJobs` gives (`StoreDriver` does, on threads), brings results to `complete`, and
 /// reads `takeNotices`. Nothing that was appended is durable before `.durable` says so.
 ///
+/// After a failed write or sync the store has ended: settles, requeues, purges and deletions have no
+/// effect any more, and the owner sends no further message.
+///
 /// Confinement: broker loop.
 package final class LogStore {
     package let options: LogStoreOptions
@@ -37,6 +40,10 @@ package final class LogStore {
     var handedBytes = 0
     var isWriting = false
     var writtenTo: LogPosition
+    /// Reads that wait until their segment's footer is written.
+    var readsBehindSeal: [ReadJob] = []
+    /// Reads that failed for now, for the next tick.
+    var readsToRetry: [ReadJob] = []
     var syncedTo: LogPosition
     var syncedAt = MonotonicTime(nanoseconds: 0)
     var unconfirmedBytes = 0
@@ -90,8 +97,7 @@ package final class LogStore {
         postings = PostingCache(bytesMax: options.postingCacheBytes)
         if recovered.beginsSegment {
             state.segments.begin(end.segment)
-            steps.append(.begin(segment: end.segment, spare: nil))
-            appendSegmentHeader(createdMilliseconds: recovered.createdMilliseconds)
+            beginSegment(spare: nil, createdMilliseconds: recovered.createdMilliseconds)
         } else {
             for queue in state.queues.values where queue.isNamed(in: end.segment) {
                 activeQueues.append(queue)
@@ -148,7 +154,7 @@ package final class LogStore {
 
     /// Removes a queue with all its entries.
     package func delete(_ id: QueueID) {
-        guard let queue = state.queue(id) else { return }
+        guard failure == nil, let queue = state.queue(id) else { return }
         settling.removeAll { $0 === queue }
         activeQueues.removeAll { $0 === queue }
         prepare(DeleteQueueRecord.length)
@@ -250,7 +256,7 @@ package final class LogStore {
         bytes: Int?,
         reason: UInt8
     ) -> Bool {
-        guard let queue = state.queue(id),
+        guard failure == nil, let queue = state.queue(id),
             let freed = state.settle(queue, sequence.value, bytes: bytes)
         else { return false }
         if queue.pendingSettles.isEmpty {
@@ -273,7 +279,7 @@ package final class LogStore {
 
     /// Records that an entry came back after its `deliveryCount`-th delivery.
     package func requeue(_ id: QueueID, _ sequence: EntrySequence, deliveryCount: UInt32) {
-        guard let queue = state.queue(id) else { return }
+        guard failure == nil, let queue = state.queue(id) else { return }
         prepare(RequeueRecord.length)
         append(RequeueRecord.length) { span, flags, seed in
             RequeueRecord(queue: id, sequence: sequence.value, deliveryCount: deliveryCount)
@@ -284,7 +290,7 @@ package final class LogStore {
 
     /// Settles every entry of a queue below `end`, as one record.
     package func purge(_ id: QueueID, below end: EntrySequence) {
-        guard let queue = state.queue(id) else { return }
+        guard failure == nil, let queue = state.queue(id) else { return }
         prepare(PurgeRecord.length)
         append(PurgeRecord.length) { span, flags, seed in
             PurgeRecord(queue: id, below: end.value).append(to: &span, flags: flags, seed: seed)
@@ -429,17 +435,17 @@ package final class LogStore {
 
         let next = segment + 1
         let spare = spares.isEmpty ? nil : spares.removeFirst()
-        steps.append(.begin(segment: next, spare: spare))
         seed = id.seed(ofSegment: next)
         tail.beginSegment(next)
         handedTo = tail.end
         state.segments.begin(next)
-        appendSegmentHeader(createdMilliseconds: 0)
+        beginSegment(spare: spare, createdMilliseconds: 0)
         checkpointWanted = true
         prepareSpare()
     }
 
-    func appendSegmentHeader(createdMilliseconds: UInt64) {
+    /// Has the writer begin the segment at the tail, and appends its header.
+    func beginSegment(spare: UInt64?, createdMilliseconds: UInt64) {
         let header = SegmentHeader(
             store: id,
             segment: tail.segment,
@@ -448,6 +454,7 @@ package final class LogStore {
         )
         tail.reserve(SegmentHeader.byteCount)
         tail.append { header.encode(into: &$0) }
+        steps.append(.begin(segment: tail.segment, spare: spare, header: header))
     }
 
     /// The posting lists for a footer: of each queue, its entries from the first unsettled one on.
@@ -510,6 +517,8 @@ package final class LogStore {
         }
         if case .every = options.fsync, syncedTo < writtenTo, isSyncDue(now) { forcesSync = true }
         if spares.isEmpty { prepareSpare() }
+        for job in readsToRetry { jobs.append(.read(job)) }
+        readsToRetry = []
         jobs.append(.checkSpace)
         submit(now: now)
     }
@@ -609,6 +618,7 @@ package final class LogStore {
             return
         }
         writtenTo = job.end
+        releaseReadsBehindSeal()
         if job.syncs { syncedTo = job.end }
         unconfirmedBytes = max(0, unconfirmedBytes - job.bytes)
         if job.group > durableGroup {

@@ -29,7 +29,7 @@ package enum StoreResult: Sendable {
 package struct WriteJob: Sendable {
     enum Step: Sendable {
         /// A new segment begins: take the prepared file, or create one.
-        case begin(segment: UInt32, spare: UInt64?)
+        case begin(segment: UInt32, spare: UInt64?, header: SegmentHeader)
         case write(segment: UInt32, offset: Int, chunk: MemoryChunk, range: Range<Int>)
         /// The segment is complete: sync it and cut it to its length.
         case seal(segment: UInt32, length: Int)
@@ -75,6 +75,8 @@ package struct ReadResult: Sendable {
     /// The posting list, if it was loaded.
     var postings: Postings?
     package var damage: [Damage]
+    /// True if nothing was read for a reason that passes (too many open files).
+    var isWorthRetrying = false
 }
 
 /// A checkpoint to be written.

@@ -4,5 +4,30 @@ package enum StompVersion: String, Sendable, Comparable, CaseIterable {
     case v11 = "1.1"
     case v12 = "1.2"
 
-    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    package static func < (left: Self, right: Self) -> Bool { left.ordinal < right.ordinal }
+
+    /// Its place among the versions; comparing the texts would cost on the way of every frame.
+    private var ordinal: Int {
+        switch self {
+        case .v10: 0
+        case .v11: 1
+        case .v12: 2
+        }
+    }
+
+    /// Every version, as an ERROR lists them.
+    package static let supported = allCases.map(\.rawValue).joined(separator: ",")
+
+    /// The highest version that both sides speak, or nil if there is none.
+    ///
+    /// `acceptVersion` is the header's value; a missing one means 1.0. Unknown versions in the list
+    /// and spaces around its commas are skipped. STOMP 1.2, "Protocol Negotiation".
+    package static func negotiate(acceptVersion: String?) -> StompVersion? {
+        guard let acceptVersion else { return .v10 }
+        let offered = acceptVersion.split(separator: ",").map { item in
+            let start = item.drop { $0 == " " }
+            return start.prefix { $0 != " " }
+        }
+        return allCases.last { offered.contains(Substring($0.rawValue)) }
+    }
 }

@@ -51,15 +51,17 @@ struct InFlightTable {
 
     /// Takes one row off.
     mutating func take(at index: Int) -> InFlight {
-        let row = rows[index]
-        invariant(row.state != .gone, "a delivery is settled once")
+        invariant(rows[index].state != .gone, "a delivery is settled once")
         if index == 0 {
-            rows.removeFirst()
-        } else {
-            rows[index].state = .gone
-            rows[index].message = nil
-            gaps += 1
+            // The common case: moved out, not copied.
+            let row = rows.removeFirst()
+            closeGaps()
+            return row
         }
+        let row = rows[index]
+        rows[index].state = .gone
+        rows[index].message = nil
+        gaps += 1
         closeGaps()
         return row
     }

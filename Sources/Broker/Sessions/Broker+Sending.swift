@@ -13,6 +13,7 @@ extension Broker {
         now: Instant
     ) throws(BrokerError) -> Completion {
         do throws(BrokerError) {
+            try requireStore()
             if let transaction {
                 let open = try require(transaction, of: require(session))
                 try checkSize(message, for: destination)
@@ -77,7 +78,7 @@ extension Broker {
 
     /// Says whether a queue can take one more message of this size.
     func admit(_ bytes: Int, to queue: Queue) throws(BrokerError) {
-        if queue.isPersistent, let reason = dispatcher.failure ?? sendsRefused {
+        if queue.isPersistent, let reason = sendsRefused {
             throw BrokerError(.refused, "queue \(queue.name) takes no messages now: \(reason)")
         }
         if let refusal = queue.refusal(of: bytes, store: store) { throw refusal }

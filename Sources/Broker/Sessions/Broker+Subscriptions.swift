@@ -72,24 +72,32 @@ extension Broker {
         let hadCredit = session.hasSharedCredit
         subscription.isEnded = true
         session.remove(subscription)
-        end(subscription)
+        takeBack(subscription)
+        passOn(subscription)
         if !hadCredit { dispatcher.serve(session) }
     }
 
-    /// Undoes what an ended subscription holds.
-    func end(_ subscription: Subscription) {
+    /// Takes back what an ended subscription holds.
+    ///
+    /// Delivers nothing.
+    func takeBack(_ subscription: Subscription) {
         switch subscription.source {
         case .queue(let queue):
             dispatcher.giveBack(subscription.inFlight.takeAll(), of: subscription, queue)
             queue.subscriberCount -= 1
-            if queue.subscriberCount == 0 {
-                dispatcher.lastSubscriberLeft(queue)
-            } else {
-                dispatcher.serve(queue)
-            }
         case .topic(let topic):
             subscription.backlog.removeAll()
             topic.remove(subscription)
+        }
+    }
+
+    /// Gives others what an ended subscription held.
+    func passOn(_ subscription: Subscription) {
+        guard case .queue(let queue) = subscription.source else { return }
+        if queue.subscriberCount == 0 {
+            dispatcher.lastSubscriberLeft(queue)
+        } else {
+            dispatcher.serve(queue)
         }
     }
 }

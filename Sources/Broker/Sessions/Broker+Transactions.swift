@@ -33,6 +33,7 @@ extension Broker {
         let session = try require(session)
         let transaction = try require(transaction, of: session)
         do throws(BrokerError) {
+            try requireStore()
             guard !isTooOld(transaction, now: now) else { throw tooOld(transaction) }
             try check(transaction)
         } catch {
@@ -157,8 +158,8 @@ extension Broker {
     ) -> Completion {
         var touched: [Queue] = []
         var entries: [(queue: Queue, sequence: EntrySequence)] = []
-        let usesStore = dispatcher.failure == nil && isPersistent(transaction)
-        if usesStore { store.beginBatch() }
+        let usesStore = isPersistent(transaction)
+        if usesStore { store.beginBatch(bytes: transaction.bytes) }
         for claim in transaction.claims {
             guard let queue = claim.subscription.queue else { continue }
             guard let row = claim.subscription.inFlight.takeHeld(claim.number) else {

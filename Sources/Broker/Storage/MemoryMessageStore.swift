@@ -60,6 +60,8 @@ package final class MemoryMessageStore: MessageStore {
         let queue: QueueID
         let from: EntrySequence
         let limit: FetchLimit
+        /// What was read when it was asked for; nil if it is read when it is answered.
+        var run: FetchedRun?
     }
 
     /// What the owner wants the store to do; may be changed at any time.
@@ -174,7 +176,7 @@ package final class MemoryMessageStore: MessageStore {
         appended()
     }
 
-    package func beginBatch() {
+    package func beginBatch(bytes: Int) {
         invariant(!isInBatch, "batches do not nest")
         isInBatch = true
         batchCount += 1
@@ -230,8 +232,10 @@ package final class MemoryMessageStore: MessageStore {
         invariant(!openFetches.contains { $0.queue == queue }, "one fetch per queue is open")
         invariant(limit.messages > 0 && limit.bytes > 0, "a fetch asks for something")
         fetchCount += 1
-        let open = OpenFetch(queue: queue, from: sequence, limit: limit)
+        var open = OpenFetch(queue: queue, from: sequence, limit: limit)
         if behaviour.laterFetchOneIn > 0, generator.oneIn(behaviour.laterFetchOneIn) {
+            // A disk may be read long before its answer arrives.
+            if behaviour.isErratic, generator.oneIn(2) { open.run = read(open) }
             openFetches.append(open)
             return .later
         }
@@ -247,6 +251,8 @@ package final class MemoryMessageStore: MessageStore {
             next: stored.next
         )
     }
+
+    private func answer(_ fetch: OpenFetch) -> FetchedRun { fetch.run ?? read(fetch) }
 
     private func read(_ fetch: OpenFetch) -> FetchedRun {
         let stored = queues[slot(fetch.queue)]
@@ -288,7 +294,7 @@ package final class MemoryMessageStore: MessageStore {
         if !behaviour.isErratic {
             closeGroup()
             confirm(upTo: openGroup - 1, &events)
-            for fetch in openFetches { events.append(.fetched(read(fetch))) }
+            for fetch in openFetches { events.append(.fetched(answer(fetch))) }
             openFetches = []
             return events
         }
@@ -298,7 +304,7 @@ package final class MemoryMessageStore: MessageStore {
         }
         while !openFetches.isEmpty, !generator.oneIn(3) {
             let index = Int.random(in: openFetches.indices, using: &generator)
-            events.append(.fetched(read(openFetches.remove(at: index))))
+            events.append(.fetched(answer(openFetches.remove(at: index))))
         }
         if generator.oneIn(16) {
             isUnderPressure.toggle()

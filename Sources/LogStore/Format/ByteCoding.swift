@@ -112,18 +112,14 @@ extension [UInt8] {
         upTo count: Int,
         _ body: (inout OutputRawSpan) throws(E) -> Void
     ) throws(E) {
-        // Grown by whole blocks and cut back: arrays have no safe way to expose spare capacity.
-        let start = self.count
-        append(contentsOf: repeatElement(0, count: count))
-        var written = 0
         var failure: E?
-        withUnsafeMutableBytes { buffer in
-            let free = UnsafeMutableRawBufferPointer(rebasing: buffer[start...])
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            let free = UnsafeMutableRawBufferPointer(buffer)
             var span = OutputRawSpan(buffer: free, initializedCount: 0)
             do throws(E) { try body(&span) } catch { failure = error }
-            written = span.finalize(for: free)
+            initialized = span.finalize(for: free)
         }
-        removeLast(count - written)
+        if isEmpty { self = bytes } else { self += bytes }
         if let failure { throw failure }
     }
 }

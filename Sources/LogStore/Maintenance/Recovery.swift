@@ -116,6 +116,7 @@ package struct Recovery<Files: FileSystem> {
         guard let store = known else {
             // What an interrupted first start left holds nothing: its header never came to be.
             try removeLeftovers(segments)
+            try syncParent()
             return newStore(StoreID(using: &generator), now: now)
         }
         var replay = Replay(
@@ -144,6 +145,14 @@ package struct Recovery<Files: FileSystem> {
             checkpoints: checkpointNumbers,
             createdMilliseconds: now.milliseconds
         )
+    }
+
+    /// Makes the name of a directory that was just created durable.
+    private func syncParent() throws(LogStoreError) {
+        let parent = directory.lastIndex(of: "/").map { String(directory[..<$0]) } ?? "."
+        do throws(FileError) {
+            try files.syncDirectory(parent.isEmpty ? "/" : parent)
+        } catch { throw .file(error) }
     }
 
     private mutating func newStore(_ id: StoreID, now: WallTime) -> RecoveredLog {

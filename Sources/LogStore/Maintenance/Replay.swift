@@ -231,10 +231,8 @@ struct Replay<Files: FileSystem> {
     ) throws(LogStoreError) {
         let state: HeaderState
         do throws(FileError) {
-            // For update, and synced: what is served from now on must not vanish in a power cut.
             let file = try files.open(path(segment), scope.syncs ? .update : .read)
             defer { files.close(file) }
-            if scope.syncs { try files.syncData(file) }
             var reader = try BlockReader(files, file)
             state = try headerState(&reader, segment)
             switch state {
@@ -302,6 +300,7 @@ struct Replay<Files: FileSystem> {
             case .damage(let range, let reason):
                 try addDamage(segment, range, reason, scanner.reader)
             case .end(let kind):
+                if scope.syncs { try secure(&scanner, upTo: offset) }
                 finishScan(scanner, kind, segment, durable: durable)
                 return
             }
@@ -326,6 +325,26 @@ struct Replay<Files: FileSystem> {
             end: LogPosition(segment: segment, offset: offset),
             state: state
         )
+    }
+
+    /// Makes durable what nobody vouches for: it is served from now on, so it must not vanish in a
+    /// power cut.
+    ///
+    /// The bytes are written again first. The store may have ended because a sync failed, and then the
+    /// kernel may hold pages that it believes clean and that never reached the disk.
+    private func secure(
+        _ scanner: inout SegmentScanner<Files>,
+        upTo end: Int
+    ) throws(FileError) {
+        let vouched = max(scanner.durable, position)
+        guard vouched < LogPosition(segment: scanner.segment, offset: end) else { return }
+        var offset = vouched.segment == scanner.segment ? vouched.offset : 0
+        while offset < end {
+            let count = min(BlockReader<Files>.blockBytes, end - offset)
+            try scanner.rewrite(offset, count)
+            offset += count
+        }
+        try scanner.reader.files.syncData(scanner.reader.file)
     }
 
     private mutating func segmentEnded(

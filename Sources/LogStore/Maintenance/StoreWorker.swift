@@ -87,7 +87,9 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
                         reason: .noSpace,
                         operation: "prepare",
                         path: name,
-                        detail: "\(free) bytes are free"
+                        detail: "\(ByteCount(free)) of disk are free, "
+                            + "\(ByteCount(job.byteCount)) are needed above min_free_disk = "
+                            + "\(ByteCount(job.minFreeBytes))"
                     )
                 }
                 try writeZeros(name, job.byteCount)
@@ -157,6 +159,10 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
                 try readMessage(sequence, at: list?.offset(of: sequence), &reader, &result)
             }
         } catch {
+            if error.reason == .tooManyOpenFiles {
+                result.isWorthRetrying = true
+                return result
+            }
             result.damage.append(
                 Damage(
                     file: FileNames.segment(job.segment),

@@ -52,7 +52,8 @@ struct SegmentScanner<Files: FileSystem> {
     private(set) var offset: Int
     private(set) var nextGroup: UInt64?
     private(set) var epoch: UInt64
-    private var durable: LogPosition
+    /// Everything before it is known to be durable, by what was given and by the groups met so far.
+    private(set) var durable: LogPosition
     private var groupEnd: Int
     /// After damage: records count without knowing their group, up to the next group's header.
     private var isBetweenGroups = false
@@ -99,7 +100,7 @@ struct SegmentScanner<Files: FileSystem> {
 
     private mutating func group(_ header: RecordHeader) throws(FileError) -> ScanEvent {
         guard let group = GroupRecord(header, reader.window.span.bytes, at: windowOffset),
-            isSuccessor(group), offset + group.groupBytes <= reader.size
+            isSuccessor(group)
         else { return try bad() }
         nextGroup = group.number + 1
         epoch = group.epoch
@@ -108,6 +109,14 @@ struct SegmentScanner<Files: FileSystem> {
         isBetweenGroups = false
         offset += header.length
         return .group(group)
+    }
+
+    /// Writes bytes of the file over themselves.
+    mutating func rewrite(_ start: Int, _ count: Int) throws(FileError) {
+        guard try reader.load(start, count) else { return }
+        let local = start - reader.start
+        let bytes = reader.window.span.bytes.extracting(local..<local + count)
+        try reader.files.write(reader.file, at: start, bytes)
     }
 
     /// Whether a group may stand here: right after the last one; or inside it, when a later opening of

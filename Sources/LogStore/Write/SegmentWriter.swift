@@ -20,8 +20,8 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
         do throws(FileError) {
             for step in job.steps {
                 switch step {
-                case .begin(let number, let spare):
-                    try begin(number, spare: spare)
+                case .begin(let number, let spare, let header):
+                    try begin(number, spare: spare, header)
                 case .write(let number, let offset, let chunk, let range):
                     let file = try openFile(number)
                     let files = files
@@ -59,19 +59,25 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
         return opened
     }
 
-    /// Gives a prepared file its name, or creates one.
+    /// Makes a prepared file, or a new one, the segment: header, sync, name, sync of the directory.
     ///
-    /// The name is durable before anything in the file is reported durable.
-    private mutating func begin(_ number: UInt32, spare: UInt64?) throws(FileError) {
+    /// So a file of that name always has a whole header, and the name is durable before anything in
+    /// the file is reported durable.
+    private mutating func begin(
+        _ number: UInt32,
+        spare: UInt64?,
+        _ header: SegmentHeader
+    ) throws(FileError) {
         close()
-        let name = path(FileNames.segment(number))
-        if let spare {
-            try files.rename(path(FileNames.spare(spare)), to: name)
-            file = try files.open(name, .update)
-        } else {
-            file = try files.open(name, .create)
-        }
+        let name = FileNames.segment(number)
+        let prepared = path(spare.map(FileNames.spare) ?? FileNames.temporary(name))
+        let file = try files.open(prepared, spare == nil ? .create : .update)
+        self.file = file
         segment = number
+        let bytes = [UInt8].encoded(count: SegmentHeader.byteCount) { header.encode(into: &$0) }
+        try files.write(file, at: 0, bytes.span.bytes)
+        try files.syncData(file)
+        try files.rename(prepared, to: path(name))
         try files.syncDirectory(directory)
     }
 }

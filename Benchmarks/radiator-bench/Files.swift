@@ -1,0 +1,101 @@
+import FoundationEssentials
+import Glibc
+
+/// The few file operations that a benchmark needs.
+enum Files {
+    /// Makes a new directory inside `parent`.
+    static func makeTemporaryDirectory(in parent: String) throws -> String {
+        var template = Array("\(parent)/radiator-bench-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw failure("cannot make a directory in \(parent)")
+        }
+        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    static func makeDirectory(_ path: String) throws {
+        guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
+            throw failure("cannot make \(path)")
+        }
+    }
+
+    /// Removes a directory with all that is in it; complains on standard error when it cannot.
+    static func removeTree(_ path: String) {
+        do {
+            try FileManager.default.removeItem(atPath: path)
+        } catch {
+            let text = "radiator-bench: cannot remove \(path): \(error)\n"
+            _ = Glibc.write(STDERR_FILENO, text, text.utf8.count)
+        }
+    }
+
+    static func read(_ path: String) -> String? {
+        let file = open(path, O_RDONLY)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var content: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 16384)
+        while case let count = Glibc.read(file, &chunk, chunk.count), count > 0 {
+            content += chunk[..<count]
+        }
+        return String(decoding: content, as: UTF8.self)
+    }
+
+    static func write(_ text: String, to path: String) throws {
+        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+        guard file >= 0 else { throw failure("cannot write \(path)") }
+        defer { close(file) }
+        let bytes = Array(text.utf8)
+        var done = 0
+        while done < bytes.count {
+            let count = bytes[done...].withUnsafeBytes {
+                Glibc.write(file, $0.baseAddress, $0.count)
+            }
+            guard count > 0 else { throw failure("cannot write \(path)") }
+            done += count
+        }
+    }
+
+    static func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 }
+
+    static func failure(_ what: String) -> LoadError {
+        LoadError(description: "\(what): \(String(cString: strerror(errno)))")
+    }
+}
+
+/// How fast the disk below a directory makes small writes durable.
+enum DeviceProbe {
+    /// Writes and syncs 256 bytes at a time into blocks written before; syncs per second.
+    static func syncsPerSecond(in directory: String, seconds: Double = 0.3) throws -> Double {
+        let path = "\(directory)/sync-probe"
+        let file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0o600)
+        guard file >= 0 else { throw Files.failure("cannot write \(path)") }
+        defer {
+            close(file)
+            unlink(path)
+        }
+        let zeros = [UInt8](repeating: 0, count: 1 << 20)
+        guard pwrite(file, zeros, zeros.count, 0) == zeros.count, fdatasync(file) == 0 else {
+            throw Files.failure("cannot write \(path)")
+        }
+        let record = [UInt8](repeating: 1, count: 256)
+        let start = Stopwatch()
+        var count = 0
+        while start.seconds < seconds {
+            guard pwrite(file, record, record.count, off_t(count * 256 % zeros.count)) == 256,
+                fdatasync(file) == 0
+            else { throw Files.failure("cannot sync \(path)") }
+            count += 1
+        }
+        return Double(count) / start.seconds
+    }
+}
+
+/// Time since it was made.
+struct Stopwatch {
+    private let start = ContinuousClock.now
+
+    var seconds: Double {
+        let elapsed = (ContinuousClock.now - start).components
+        return Double(elapsed.seconds) + Double(elapsed.attoseconds) * 1e-18
+    }
+}

@@ -1,0 +1,249 @@
+package import Base
+package import Broker
+package import Logging
+package import NIOCore
+
+/// Runs the broker core on one event loop and carries out its effects.
+///
+/// Work is done in turns. The first activity after the event loop woke opens a turn; the turn ends
+/// when everything that was readable has been read. At its end
+/// 1. the core's effects are carried out in order: messages go into the connections' outputs;
+/// 2. each connection that has output is flushed, once;
+/// 3. the store is told to write what was appended in the turn, as one group.
+/// So a turn costs one system call per connection and at most one sync, however many frames it holds.
+///
+/// Confinement: its event loop, including `init`.
+package final class BrokerLoop {
+    package let eventLoop: any EventLoop
+    package let broker: Broker
+    let logger: Logger
+    /// The time at which this turn began.
+    private(set) var now: Instant
+    /// Parts of frames in use only while one connection's bytes are handled.
+    let workspace = Workspace()
+
+    private let isolated: NIOIsolatedEventLoop
+    private let store: any MessageStore
+    private let clock: () -> Instant
+    private let submit: () -> Void
+    private let onStoreFailed: (String) -> Void
+    private var connections: [any BrokerClient] = []
+    private var sessions: [SessionID: any BrokerClient] = [:]
+    private var changed: [any BrokerClient] = []
+    private var flushing: [any BrokerClient] = []
+    private var waiting: [any BrokerClient] = []
+    private var effects: [Effect] = []
+    private var isTurnOpen = false
+    private(set) var isReadingHeld = false
+    private var durable = AppendID.none
+    private var nextTick: Scheduled<Void>?
+    private var nextTickAt = MonotonicTime(nanoseconds: .max)
+    private var lastBrokerTick: MonotonicTime
+    private var stopped: EventLoopPromise<Void>?
+
+    /// Rounds of effects and flushes in one turn; then others get their chance to be read.
+    private static let roundsMax = 8
+    private static let tickInterval = Interval.milliseconds(500)
+    private static let tickIntervalMin = Interval.milliseconds(10)
+    private static let brokerTickInterval = Interval.seconds(1)
+
+    /// Takes over a broker.
+    ///
+    /// `submit` is called at the end of each turn: the store's driver hands the open group to its
+    /// writer. `onStoreFailed` is called when the store has ended; the process must end too.
+    package init(
+        eventLoop: any EventLoop,
+        broker: Broker,
+        store: any MessageStore,
+        logger: Logger,
+        clock: @escaping () -> Instant = SystemClock.now,
+        submit: @escaping () -> Void,
+        onStoreFailed: @escaping (String) -> Void
+    ) {
+        self.eventLoop = eventLoop
+        isolated = eventLoop.assumeIsolated()
+        self.broker = broker
+        self.store = store
+        self.logger = logger
+        self.clock = clock
+        self.submit = submit
+        self.onStoreFailed = onStoreFailed
+        now = clock()
+        lastBrokerTick = now.monotonic
+        scheduleTick(after: Self.tickInterval)
+    }
+
+    // MARK: Turns
+
+    /// Must come before any call of the core: opens a turn unless one is open.
+    @inline(__always)
+    func beginTurn() {
+        if !isTurnOpen { openTurn() }
+    }
+
+    private func openTurn() {
+        isTurnOpen = true
+        now = clock()
+        isolated.execute { self.endTurn() }
+    }
+
+    private func endTurn() {
+        isTurnOpen = false
+        var rounds = 0
+        while carryOutEffects() || !changed.isEmpty {
+            // More came up than one turn should do: let others be read first.
+            guard rounds < Self.roundsMax else {
+                beginTurn()
+                break
+            }
+            flushChanged()
+            rounds += 1
+        }
+        submit()
+        checkStopped()
+    }
+
+    /// Carries out what the core wants done; false if that was nothing.
+    private func carryOutEffects() -> Bool {
+        var taken: [Effect] = []
+        swap(&taken, &effects)
+        taken = broker.takeEffects(reusing: consume taken)
+        guard !taken.isEmpty else {
+            effects = taken
+            return false
+        }
+        for effect in taken {
+            switch effect {
+            case .deliver(let delivery): sessions[delivery.session]?.deliver(delivery)
+            case .fail(let session, let error): sessions[session]?.fail(error)
+            case .holdReading(let isHeld): holdReading(isHeld)
+            case .storeFailed(let reason): onStoreFailed(reason)
+            }
+        }
+        taken.removeAll(keepingCapacity: true)
+        effects = taken
+        return true
+    }
+
+    private func flushChanged() {
+        // A flush may close a connection, which changes others; they wait for the next round.
+        swap(&changed, &flushing)
+        for client in flushing { client.endTurn() }
+        flushing.removeAll(keepingCapacity: true)
+    }
+
+    private func holdReading(_ isHeld: Bool) {
+        isReadingHeld = isHeld
+        logger.info(isHeld ? "senders are held: the store is behind" : "senders go on")
+        for client in connections { client.holdReading(isHeld) }
+    }
+
+    /// Takes in what the store reports; call on the event loop.
+    package func handle(_ events: [StoreEvent]) {
+        eventLoop.preconditionInEventLoop()
+        beginTurn()
+        for event in events {
+            if case .durable(let append) = event { durable = max(durable, append) }
+            broker.handle(event, now: now)
+        }
+        waiting.removeAll { !$0.releaseReceipts(through: durable) }
+    }
+
+    /// True if an append is durable already.
+    func isDurable(_ append: AppendID) -> Bool { append <= durable }
+
+    // MARK: Connections
+
+    package var connectionCount: Int { connections.count }
+
+    /// Notes a connection that was accepted.
+    func add(_ client: any BrokerClient) {
+        client.connectionIndex = connections.count
+        connections.append(client)
+    }
+
+    /// Forgets a connection that is closed.
+    func remove(_ client: any BrokerClient) {
+        let index = client.connectionIndex
+        invariant(connections[index] === client, "a connection is removed once")
+        connections.swapAt(index, connections.count - 1)
+        connections[index].connectionIndex = index
+        connections.removeLast()
+        waiting.removeAll { $0 === client }
+        checkStopped()
+    }
+
+    /// Routes the deliveries of a session to a connection.
+    func route(_ session: SessionID, to client: any BrokerClient) { sessions[session] = client }
+
+    /// Ends a session in the core.
+    func close(_ session: SessionID) {
+        sessions[session] = nil
+        broker.closeSession(session, now: now)
+    }
+
+    /// Has `endTurn` called at the end of this turn; call once a turn for each connection.
+    func markChanged(_ client: any BrokerClient) { changed.append(client) }
+
+    /// Has receipts released when appends become durable; call when the first begins to wait.
+    func markWaiting(_ client: any BrokerClient) { waiting.append(client) }
+
+    // MARK: Time
+
+    /// Makes the next tick come soon enough for a connection.
+    func tickWithin(_ interval: Interval) {
+        let interval = max(interval, Self.tickIntervalMin)
+        if now.monotonic.advanced(by: interval) < nextTickAt { scheduleTick(after: interval) }
+    }
+
+    private func scheduleTick(after interval: Interval) {
+        nextTick?.cancel()
+        nextTickAt = now.monotonic.advanced(by: interval)
+        nextTick = isolated.scheduleTask(in: .nanoseconds(Int64(interval.nanoseconds))) {
+            self.tick()
+        }
+    }
+
+    private func tick() {
+        beginTurn()
+        now = clock()
+        if now.monotonic.since(lastBrokerTick) >= Self.brokerTickInterval {
+            lastBrokerTick = now.monotonic
+            broker.tick(now: now)
+        }
+        var interval = Self.tickInterval
+        // From the end, for a connection that closes is replaced by the last one.
+        var index = connections.count - 1
+        while index >= 0 {
+            if index < connections.count { interval = min(interval, connections[index].tick()) }
+            index -= 1
+        }
+        if stopped == nil || !connections.isEmpty {
+            scheduleTick(after: max(interval, Self.tickIntervalMin))
+        }
+    }
+
+    // MARK: The end
+
+    /// Ends all connections after their receipts, and waits until everything appended is durable.
+    ///
+    /// The listeners must be closed before. Call once, on the event loop.
+    package func shutDown() -> EventLoopFuture<Void> {
+        eventLoop.preconditionInEventLoop()
+        invariant(stopped == nil, "the loop is shut down once")
+        beginTurn()
+        let promise = eventLoop.makePromise(of: Void.self)
+        stopped = promise
+        for client in connections { client.stop() }
+        return promise.futureResult
+    }
+
+    /// True from the begin of the shutdown on: nothing new is accepted.
+    var isStopping: Bool { stopped != nil }
+
+    private func checkStopped() {
+        guard let stopped, connections.isEmpty, store.lastAppend <= durable else { return }
+        nextTick?.cancel()
+        stopped.succeed(())
+    }
+}

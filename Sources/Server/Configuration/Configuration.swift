@@ -1,0 +1,163 @@
+package import Base
+package import Logging
+
+/// Everything that an operator can set, with its default.
+///
+/// The file's `[section] some_key` is the field `section.someKey` here. `radiator.example.toml`
+/// says when to change which; a test holds the two together.
+package struct Configuration: Sendable, Equatable {
+    package var storage = Storage()
+    package var listen = [Listen()]
+    package var create = Create()
+    package var defaults = Defaults()
+    package var queue: [Queue] = []
+    package var fanout: [Fanout] = []
+    package var topic: [Topic] = []
+    package var stomp = StompSettings()
+    package var limits = Limits()
+    package var log = Log()
+
+    package init() {}
+
+    /// Where messages are kept and how safely.
+    package struct Storage: Sendable, Equatable {
+        package var directory = "radiator-data"
+        package var fsync = Fsync.always
+        package var segmentSize = ByteCount(64 << 20)
+        package var minFreeDisk = ByteCount(1 << 30)
+    }
+
+    /// When a receipt may be given for a persistent message.
+    package enum Fsync: Sendable, Equatable {
+        case always
+        case every(Interval)
+        case never
+    }
+
+    /// One address to accept clients on.
+    package struct Listen: Sendable, Equatable {
+        package var `protocol` = ListenProtocol.stomp
+        package var address = ListenAddress(host: "127.0.0.1", port: 61613)
+    }
+
+    /// What is spoken on an address.
+    package enum ListenProtocol: String, Sendable, CaseIterable { case stomp }
+
+    /// What clients may create by using it.
+    package struct Create: Sendable, Equatable {
+        package var allow = ["/queue/>", "/topic/>"]
+    }
+
+    /// Where a queue keeps its messages.
+    package enum QueueStorage: String, Sendable, CaseIterable { case persistent, memory }
+
+    /// What happens to a message that a full queue cannot take.
+    package enum Overflow: String, Sendable, CaseIterable {
+        case reject
+        case dropOldest = "drop_oldest"
+    }
+
+    /// What holds for every queue that does not say otherwise.
+    package struct Defaults: Sendable, Equatable {
+        package var storage = QueueStorage.persistent
+        /// Unacknowledged messages per connection, over all its queue subscriptions.
+        package var prefetch = 1
+        /// 0 = no limit.
+        package var maxMessages = 0
+        /// 0 = no limit; 64 MiB for a memory queue.
+        package var maxBytes = ByteCount(0)
+        package var overflow = Overflow.reject
+    }
+
+    /// One queue, or all that a pattern matches: exactly one of `name` and `match` is set.
+    package struct Queue: Sendable, Equatable {
+        package var name = ""
+        package var match = ""
+        package var storage: QueueStorage
+        /// Credit of each subscription to this queue; nil = the connection's shared credit.
+        package var prefetch: Int?
+        package var maxMessages: Int
+        package var maxBytes: ByteCount
+        package var overflow: Overflow
+
+        package init(defaults: Defaults) {
+            storage = defaults.storage
+            maxMessages = defaults.maxMessages
+            maxBytes = defaults.maxBytes
+            overflow = defaults.overflow
+        }
+    }
+
+    /// A name that stores a message once, with an entry in each child queue.
+    package struct Fanout: Sendable, Equatable {
+        package var name = ""
+        package var children: [String] = []
+    }
+
+    /// What happens to a topic's subscriber that does not read.
+    package enum SlowConsumer: String, Sendable, CaseIterable { case drop, disconnect }
+
+    /// One topic, or all that a pattern matches: exactly one of `name` and `match` is set.
+    package struct Topic: Sendable, Equatable {
+        package var name = ""
+        package var match = ""
+        /// Bytes that may wait for one subscriber.
+        package var buffer = ByteCount(1 << 20)
+        package var slowConsumer = SlowConsumer.drop
+    }
+
+    /// Bounds on what clients may take.
+    package struct Limits: Sendable, Equatable {
+        package var connections = 50_000
+        package var subscriptionsPerConnection = 1000
+        package var transactionMessages = 10_000
+        package var transactionBytes = ByteCount(64 << 20)
+        package var transactionAge = Interval.seconds(300)
+    }
+
+    /// What the log shows and how.
+    package struct Log: Sendable, Equatable {
+        package var level = Logger.Level.info
+        package var format = LogFormat.text
+    }
+
+    /// The form of a log line.
+    package enum LogFormat: String, Sendable, CaseIterable { case text, json }
+}
+
+/// What the STOMP sessions need to know; read by the session layer.
+package struct StompSettings: Sendable, Equatable {
+    /// How often the broker offers to send a beat; zero = never.
+    package var heartBeatSend = Interval.seconds(10)
+    /// How often the broker asks clients to send one; zero = never.
+    package var heartBeatReceive = Interval.seconds(10)
+    /// Largest body of a frame.
+    package var maxBody = ByteCount(16 << 20)
+    /// Most header lines of a frame.
+    package var maxHeaders = 128
+    /// Most bytes of all header lines of a frame.
+    package var maxHeaderBytes = ByteCount(64 << 10)
+    /// Time from the connection to its CONNECT frame.
+    package var connectTimeout = Interval.seconds(10)
+
+    package init() {}
+}
+
+extension Configuration {
+    /// What `--check` prints for a sound configuration.
+    package var summary: String {
+        let fsync =
+            switch storage.fsync {
+            case .always: "always"
+            case .every(let interval): "\(interval)"
+            case .never: "never"
+            }
+        return """
+            configuration ok
+              data     \(storage.directory), fsync \(fsync)
+              listen   \(listen.map { "\($0.protocol) \($0.address)" }.joined(separator: ", "))
+              create   \(create.allow.isEmpty ? "nothing" : create.allow.joined(separator: ", "))
+              declared \(queue.count) queue rules, \(fanout.count) fan-outs, \(topic.count) topic rules
+            """
+    }
+}

@@ -1,0 +1,165 @@
+import Base
+
+/// One key of a section: how its value gets into the field of the same name.
+struct ConfigurationKey<Target> {
+    /// What is done with a value.
+    enum Reading {
+        /// Stores the value, or returns what was expected instead.
+        case value((ConfigurationValue, inout Target) -> String?)
+        /// The same for a list, which the environment cannot override.
+        case list((ConfigurationValue, inout Target) -> String?)
+        /// A key of a later version.
+        case later
+    }
+
+    let name: String
+    let reading: Reading
+
+    /// A key that is planned, and no misspelling.
+    static func later(_ name: String) -> Self {
+        Self(name: name, reading: .later)
+    }
+
+    /// A value that `parse` understands; `expected` says in words what that is.
+    static func value<Field>(
+        _ name: String,
+        _ field: WritableKeyPath<Target, Field>,
+        expected: String,
+        parse: @escaping (ConfigurationValue) -> Field?
+    ) -> Self {
+        Self(
+            name: name,
+            reading: .value { value, target in
+                guard let parsed = parse(value) else { return expected }
+                target[keyPath: field] = parsed
+                return nil
+            }
+        )
+    }
+
+    /// Any text but the empty one.
+    static func text(
+        _ name: String,
+        _ field: WritableKeyPath<Target, String>,
+        expected: String
+    ) -> Self {
+        value(name, field, expected: expected) { $0.text.flatMap { $0.isEmpty ? nil : $0 } }
+    }
+
+    /// A whole number.
+    static func count(
+        _ name: String,
+        _ field: WritableKeyPath<Target, Int>,
+        _ range: ClosedRange<Int>
+    ) -> Self {
+        value(name, field, expected: countExpected(range)) { countParsed($0, range) }
+    }
+
+    /// A whole number that may stay unset.
+    static func count(
+        _ name: String,
+        _ field: WritableKeyPath<Target, Int?>,
+        _ range: ClosedRange<Int>
+    ) -> Self {
+        value(name, field, expected: countExpected(range)) { value in
+            countParsed(value, range).map(Optional.some)
+        }
+    }
+
+    private static func countExpected(_ range: ClosedRange<Int>) -> String {
+        range.upperBound == .max
+            ? "expected a whole number from \(range.lowerBound) up"
+            : "expected a whole number from \(range.lowerBound) to \(range.upperBound)"
+    }
+
+    private static func countParsed(_ value: ConfigurationValue, _ range: ClosedRange<Int>) -> Int?
+    {
+        value.wholeNumber.flatMap { range.contains($0) ? $0 : nil }
+    }
+
+    /// A size with its unit.
+    static func size(
+        _ name: String,
+        _ field: WritableKeyPath<Target, ByteCount>,
+        _ range: ClosedRange<Int>
+    ) -> Self {
+        let (low, high) = (writtenSize(range.lowerBound), writtenSize(range.upperBound))
+        let limits = range.upperBound == .max ? "" : " from \(low) to \(high)"
+        let expected = "expected a size\(limits), in quotes, such as \"64MiB\""
+        return value(name, field, expected: expected) { value in
+            value.text.flatMap(ByteCount.init(parsing:)).flatMap {
+                range.contains($0.bytes) ? $0 : nil
+            }
+        }
+    }
+
+    private static func writtenSize(_ bytes: Int) -> String {
+        String(ByteCount(bytes).description.filter { $0 != " " })
+    }
+
+    /// A duration with its unit; `zero` says what 0s means where it is allowed beside the range.
+    static func duration(
+        _ name: String,
+        _ field: WritableKeyPath<Target, Interval>,
+        _ range: ClosedRange<Interval>,
+        zero: String? = nil
+    ) -> Self {
+        let also = zero.map { "; \"0s\" = \($0)" } ?? ""
+        let expected =
+            "expected a duration from \(range.lowerBound) to \(range.upperBound), in quotes, "
+            + "such as \"\(Interval.seconds(10))\"\(also)"
+        return value(name, field, expected: expected) { value in
+            guard let duration = value.text.flatMap(Interval.init(parsing:)) else { return nil }
+            let isAllowed = range.contains(duration) || (zero != nil && duration == .zero)
+            return isAllowed ? duration : nil
+        }
+    }
+
+    /// One word of a few.
+    static func choice<Word: CaseIterable & RawRepresentable>(
+        _ name: String,
+        _ field: WritableKeyPath<Target, Word>
+    ) -> Self where Word.RawValue == String {
+        let words = Word.allCases.map(\.rawValue)
+        let expected = "expected \(list(of: words))"
+        return Self(
+            name: name,
+            reading: .value { value, target in
+                guard let word = value.text.flatMap(Word.init(rawValue:)) else {
+                    return expected
+                        + (value.text.map { Suggestion.hint(for: $0, among: words) } ?? "")
+                }
+                target[keyPath: field] = word
+                return nil
+            }
+        )
+    }
+
+    /// `"a"`, `"a" or "b"`, `"a", "b" or "c"`.
+    private static func list(of words: [String]) -> String {
+        let quoted = words.map { "\"\($0)\"" }
+        guard quoted.count > 1 else { return quoted.joined() }
+        return quoted.dropLast().joined(separator: ", ") + " or " + (quoted.last ?? "")
+    }
+
+    /// A list of texts.
+    static func texts(
+        _ name: String,
+        _ field: WritableKeyPath<Target, [String]>,
+        expected: String
+    ) -> Self {
+        Self(
+            name: name,
+            reading: .list { value, target in
+                guard case .list(let elements) = value else { return expected }
+                var texts: [String] = []
+                for element in elements {
+                    guard case .string(let text) = element else { return expected }
+                    texts.append(text)
+                }
+                target[keyPath: field] = texts
+                return nil
+            }
+        )
+    }
+}

@@ -1,0 +1,193 @@
+import Base
+import Logging
+
+// Every key of every section, with its limits. A key that stands here is supported, reported when it
+// is wrong, overridden by the environment if its section is no list, and asked for by the test that
+// reads `radiator.example.toml`.
+
+/// The keys of all sections.
+enum ConfigurationKeys {
+    static var storage: [ConfigurationKey<Configuration.Storage>] {
+        [
+            .text("directory", \.directory, expected: "expected the path of a directory"),
+            .value("fsync", \.fsync, expected: fsyncExpected, parse: fsync),
+            .size("segment_size", \.segmentSize, 4096...(1 << 31)),
+            .size("min_free_disk", \.minFreeDisk, 0...Int.max),
+            .later("pack_below_live"), .later("compression"), .later("retain"), .later("on_damage"),
+        ]
+    }
+
+    private static let fsyncExpected =
+        "expected \"always\", \"never\" or a duration from 1ms to 1h, such as \"50ms\""
+
+    private static func fsync(_ value: ConfigurationValue) -> Configuration.Fsync? {
+        switch value.text {
+        case "always": return .always
+        case "never": return .never
+        case let text?:
+            let range = Interval.milliseconds(1)...Interval.seconds(3600)
+            guard let interval = Interval(parsing: text), range.contains(interval) else {
+                return nil
+            }
+            return .every(interval)
+        case nil: return nil
+        }
+    }
+
+    static var listen: [ConfigurationKey<Configuration.Listen>] {
+        [
+            .choice("protocol", \.protocol),
+            .value("address", \.address, expected: addressExpected) { value in
+                value.text.flatMap(ListenAddress.init(parsing:))
+            },
+            .later("tls"),
+        ]
+    }
+
+    static let addressExpected =
+        "expected HOST:PORT with a port from 0 to 65535, such as \"127.0.0.1:61613\" or \"[::1]:61613\""
+
+    static var create: [ConfigurationKey<Configuration.Create>] {
+        [.texts("allow", \.allow, expected: "expected a list of patterns, such as [\"/queue/>\"]")]
+    }
+
+    static var defaults: [ConfigurationKey<Configuration.Defaults>] {
+        [
+            .choice("storage", \.storage),
+            .count("prefetch", \.prefetch, prefetchRange),
+            .count("max_messages", \.maxMessages, 0...Int.max),
+            .size("max_bytes", \.maxBytes, 0...Int.max),
+            .choice("overflow", \.overflow),
+        ] + laterQueueKeys()
+    }
+
+    static var queue: [ConfigurationKey<Configuration.Queue>] {
+        [
+            .text("name", \.name, expected: "expected a name such as \"/queue/orders\""),
+            .text("match", \.match, expected: "expected a pattern such as \"/queue/orders.>\""),
+            .choice("storage", \.storage),
+            .count("prefetch", \.prefetch, prefetchRange),
+            .count("max_messages", \.maxMessages, 0...Int.max),
+            .size("max_bytes", \.maxBytes, 0...Int.max),
+            .choice("overflow", \.overflow),
+        ] + laterQueueKeys()
+    }
+
+    /// Each delivery in flight costs memory; the broker takes no larger credit either.
+    private static let prefetchRange = 1...65_535
+
+    private static func laterQueueKeys<Target>() -> [ConfigurationKey<Target>] {
+        ["ack_timeout", "max_deliveries", "dead_letter", "requeue_delay", "message_ttl"]
+            .map(ConfigurationKey.later)
+    }
+
+    static var fanout: [ConfigurationKey<Configuration.Fanout>] {
+        [
+            .text("name", \.name, expected: "expected a name such as \"/fanout/orders\""),
+            .texts(
+                "children",
+                \.children,
+                expected: "expected a list of queues, such as [\"/queue/orders.audit\"]"
+            ),
+        ]
+    }
+
+    static var topic: [ConfigurationKey<Configuration.Topic>] {
+        [
+            .text("name", \.name, expected: "expected a name such as \"/topic/chat\""),
+            .text("match", \.match, expected: "expected a pattern such as \"/topic/chat.>\""),
+            .size("buffer", \.buffer, 1024...(1 << 30)),
+            .choice("slow_consumer", \.slowConsumer),
+        ]
+    }
+
+    static var stomp: [ConfigurationKey<StompSettings>] {
+        let beats = Interval.milliseconds(100)...Interval.seconds(3600)
+        return [
+            .duration("heart_beat_send", \.heartBeatSend, beats, zero: "never"),
+            .duration("heart_beat_receive", \.heartBeatReceive, beats, zero: "never"),
+            .size("max_body", \.maxBody, 1...(1 << 30)),
+            .count("max_headers", \.maxHeaders, 1...10_000),
+            .size("max_header_bytes", \.maxHeaderBytes, 256...(1 << 20)),
+            .duration(
+                "connect_timeout",
+                \.connectTimeout,
+                Interval.milliseconds(100)...Interval.seconds(600)
+            ),
+        ]
+    }
+
+    static var limits: [ConfigurationKey<Configuration.Limits>] {
+        [
+            .count("connections", \.connections, 1...1_000_000),
+            .count("subscriptions_per_connection", \.subscriptionsPerConnection, 1...1_000_000),
+            .count("transaction_messages", \.transactionMessages, 1...1_000_000),
+            .size("transaction_bytes", \.transactionBytes, 1024...(1 << 30)),
+            .duration(
+                "transaction_age",
+                \.transactionAge,
+                Interval.seconds(1)...Interval.seconds(86_400)
+            ),
+        ]
+    }
+
+    static var log: [ConfigurationKey<Configuration.Log>] {
+        [.choice("level", \.level), .choice("format", \.format)]
+    }
+
+    /// The names of one section's keys.
+    struct Section {
+        let name: String
+        /// Written `[[name]]`, any number of times.
+        let isList: Bool
+        /// Keys that this version supports.
+        let supported: [String]
+        /// Keys, or the whole section when it has none, of a later version.
+        let later: [String]
+
+        /// As the file spells it.
+        var header: String { isList ? "[[\(name)]]" : "[\(name)]" }
+
+        /// True when nothing of it is supported.
+        var isLater: Bool { supported.isEmpty }
+
+        fileprivate init<Target>(
+            _ name: String,
+            isList: Bool = false,
+            _ keys: [ConfigurationKey<Target>]
+        ) {
+            self.name = name
+            self.isList = isList
+            supported = keys.filter { !$0.isLater }.map(\.name)
+            later = keys.filter(\.isLater).map(\.name)
+        }
+
+        fileprivate init(later name: String, isList: Bool) {
+            self.name = name
+            self.isList = isList
+            supported = []
+            later = []
+        }
+    }
+
+    /// All sections in the order of the example file.
+    static var sections: [Section] {
+        [
+            Section("storage", storage), Section("listen", isList: true, listen),
+            Section("create", create), Section("defaults", defaults),
+            Section("queue", isList: true, queue), Section("fanout", isList: true, fanout),
+            Section("topic", isList: true, topic), Section("stomp", stomp),
+            Section("limits", limits), Section(later: "auth", isList: false),
+            Section(later: "permit", isList: true), Section("log", log),
+        ]
+    }
+}
+
+extension ConfigurationKey {
+    fileprivate var isLater: Bool {
+        switch reading {
+        case .later: true
+        case .value, .list: false
+        }
+    }
+}

@@ -1,0 +1,190 @@
+import Base
+import Broker
+import Glibc
+import LogStore
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import StompCodec
+import UnixSignals
+
+/// The running daemon.
+package enum Server {
+    /// The version of radiator, as `--version` prints it.
+    package static let version = "0.1.0"
+
+    /// Runs the broker until it is told to stop.
+    ///
+    /// Returns after a clean stop. Throws an error whose description is one clear line when it cannot
+    /// start, or when the store has failed.
+    package static func run(_ configuration: Configuration) async throws {
+        let logger = LogOutput.makeLogger(configuration.log)
+        raiseFileLimit(logger)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        do {
+            let daemon = try await Daemon.start(configuration, group.next(), logger)
+            let services = ServiceGroup(
+                services: [daemon],
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: Logger(label: "lifecycle") { _ in SwiftLogNoOpLogHandler() }
+            )
+            try await services.run()
+            try await group.shutdownGracefully()
+        } catch {
+            try await group.shutdownGracefully()
+            throw StartError(describing: error)
+        }
+    }
+
+    /// Takes as many open files as the system allows: every connection is one.
+    private static func raiseFileLimit(_ logger: Logger) {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 {
+            logger.warning("the limit of open files could not be raised")
+        }
+    }
+}
+
+/// Why the daemon did not start or had to end, in one line.
+package struct StartError: Error, CustomStringConvertible, Sendable {
+    package let text: String
+
+    package init(text: String) {
+        self.text = text
+    }
+
+    init(describing error: any Error) {
+        text = (error as? StartError)?.text ?? String(describing: error)
+    }
+
+    package var description: String { text }
+}
+
+/// Store, core and listeners, put together on one event loop.
+final class Daemon: Service {
+    private let eventLoop: any EventLoop
+    private let logger: Logger
+    private let engine: NIOLoopBound<Engine>
+    private let listeners: [StompListener]
+    /// Fails when the store does.
+    private let ended: EventLoopFuture<Void>
+
+    private init(
+        _ eventLoop: any EventLoop,
+        _ logger: Logger,
+        _ engine: NIOLoopBound<Engine>,
+        _ listeners: [StompListener],
+        _ ended: EventLoopFuture<Void>
+    ) {
+        self.eventLoop = eventLoop
+        self.logger = logger
+        self.engine = engine
+        self.listeners = listeners
+        self.ended = ended
+    }
+
+    /// Opens the store, builds the core on what it holds, and listens.
+    static func start(
+        _ configuration: Configuration,
+        _ eventLoop: any EventLoop,
+        _ logger: Logger
+    ) async throws -> Daemon {
+        let ended = eventLoop.makePromise(of: Void.self)
+        do {
+            let engine = try await eventLoop.submit {
+                let engine = try Engine(configuration, eventLoop, logger) { reason in
+                    if let reason {
+                        ended.fail(StartError(text: reason))
+                    } else {
+                        ended.succeed(())
+                    }
+                }
+                return NIOLoopBound(engine, eventLoop: eventLoop)
+            }.get()
+            let listeners = try await listen(configuration, engine, eventLoop)
+            return Daemon(eventLoop, logger, engine, listeners, ended.futureResult)
+        } catch {
+            ended.fail(error)
+            throw error
+        }
+    }
+
+    private static func describe(_ address: SocketAddress) -> String {
+        ListenAddress(host: address.ipAddress ?? "?", port: address.port ?? 0).description
+    }
+
+    private static func listen(
+        _ configuration: Configuration,
+        _ engine: NIOLoopBound<Engine>,
+        _ eventLoop: any EventLoop
+    ) async throws -> [StompListener] {
+        var listeners: [StompListener] = []
+        for listen in configuration.listen {
+            do {
+                let address = try SocketAddress.makeAddressResolvingHost(
+                    listen.address.host,
+                    port: listen.address.port
+                )
+                let listener = eventLoop.flatSubmit {
+                    StompListener.bind(
+                        engine.value.loop,
+                        to: address,
+                        options: configuration.sessionOptions
+                    )
+                }
+                listeners.append(try await listener.get())
+            } catch {
+                throw StartError(text: "cannot listen on \(listen.address): \(error)")
+            }
+        }
+        return listeners
+    }
+
+    /// Waits for the signal to stop, or for the store to fail.
+    func run() async throws {
+        // Said only here: the signals are watched before a service runs, so who waits for this line may
+        // send one at once.
+        for listener in listeners {
+            let address = listener.address.map(Self.describe) ?? "unknown"
+            logger.info("listening", metadata: [LogKeys.address: "\(address)"])
+        }
+        let ended = ended
+        try await withGracefulShutdownHandler {
+            try await ended.get()
+        } onGracefulShutdown: {
+            self.stop()
+        }
+    }
+
+    /// Stops accepting, lets what was received become durable, saves a checkpoint.
+    private func stop() {
+        logger.info("stopping")
+        let closed = listeners.map { $0.close() }
+        EventLoopFuture.andAllComplete(closed, on: eventLoop).whenComplete { [engine] _ in
+            engine.value.stop()
+        }
+    }
+}
+
+extension Configuration {
+    /// The session layer's share of the configuration.
+    fileprivate var sessionOptions: StompSessionOptions {
+        var options = StompSessionOptions()
+        options.limits = StompLimits(
+            bodyBytesMax: stomp.maxBody.bytes,
+            headersMax: stomp.maxHeaders,
+            headerBytesMax: stomp.maxHeaderBytes.bytes
+        )
+        options.heartBeat = HeartBeat(
+            sendMilliseconds: stomp.heartBeatSend.milliseconds,
+            receiveMilliseconds: stomp.heartBeatReceive.milliseconds
+        )
+        options.connectTimeout = stomp.connectTimeout
+        options.connectionsMax = limits.connections
+        options.serverName = "radiator/\(Server.version)"
+        return options
+    }
+}

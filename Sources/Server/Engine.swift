@@ -1,0 +1,207 @@
+import Base
+import Broker
+import LogStore
+import Logging
+import NIOCore
+import NIOPosix
+
+/// The store with its threads, and the broker loop on top of it.
+///
+/// Confinement: its event loop, `init` included.
+final class Engine {
+    let loop: BrokerLoop
+    private let driver: StoreDriver<PosixFileSystem>
+    private let logger: Logger
+    private let eventLoop: any EventLoop
+    /// Called once, with nil for a clean end.
+    private let onEnd: (String?) -> Void
+    private var isStopping = false
+    private var hasEnded = false
+    private var ticking: RepeatedTask?
+
+    /// Opens the store in the configured directory.
+    ///
+    /// Blocks while it recovers.
+    init(
+        _ configuration: Configuration,
+        _ eventLoop: any EventLoop,
+        _ logger: Logger,
+        onEnd: @escaping (String?) -> Void
+    ) throws {
+        self.eventLoop = eventLoop
+        self.logger = logger
+        self.onEnd = onEnd
+        let directory = configuration.storage.directory
+        let files = PosixFileSystem()
+        let begin = SystemClock.now()
+        var generator = SystemRandomNumberGenerator()
+        let opened = try Recovery.open(
+            files,
+            directory: directory,
+            options: configuration.storeOptions,
+            now: begin.wall,
+            using: &generator
+        )
+        let target = NIOLoopBoundBox<Engine?>.makeEmptyBox(eventLoop: eventLoop)
+        driver = StoreDriver(opened, files: files, directory: directory) {
+            eventLoop.execute { target.value?.collect() }
+        }
+        let store = LogMessageStore(driver.store)
+        let broker: Broker
+        do {
+            broker = try Broker(
+                store: store,
+                settings: configuration.brokerSettings,
+                recovered: store.recovered,
+                now: begin
+            )
+        } catch {
+            driver.close()
+            throw error
+        }
+        let driver = driver
+        loop = BrokerLoop(
+            eventLoop: eventLoop,
+            broker: broker,
+            store: store,
+            logger: logger,
+            submit: { target.value?.submit() },
+            onStoreFailed: { reason in target.value?.end("the store failed: \(reason)") }
+        )
+        logRecovery(directory, driver.report, since: begin)
+        target.value = self
+        driver.submit(now: begin.monotonic)
+        startTicking(configuration.storeOptions.fsync)
+    }
+
+    private func logRecovery(_ directory: String, _ report: RecoveryReport, since begin: Instant) {
+        let took = SystemClock.now().monotonic.since(begin.monotonic)
+        var metadata: Logger.Metadata = [
+            LogKeys.directory: "\(directory)",
+            LogKeys.milliseconds: "\(took.milliseconds)",
+            LogKeys.queues: "\(report.queues)",
+            LogKeys.messages: "\(report.messages)",
+            LogKeys.bytes: "\(report.bytesRead)",
+        ]
+        if let file = report.tornFile {
+            metadata[LogKeys.tornBytes] = "\(report.tornBytes)"
+            metadata[LogKeys.file] = "\(file)"
+        }
+        logger.info(
+            report.isNew ? "store created" : "store recovered",
+            metadata: metadata
+        )
+        for damage in report.damage { log(damage) }
+        for reason in report.unusedCheckpoints {
+            logger.warning("checkpoint not used", metadata: [LogKeys.reason: "\(reason)"])
+        }
+        for file in report.unknownFiles {
+            logger.warning(
+                "segment that no checkpoint mentions; kept",
+                metadata: [LogKeys.file: "\(file)"]
+            )
+        }
+    }
+
+    private func log(_ damage: Damage) {
+        logger.error("damage in the store", metadata: [LogKeys.detail: "\(damage)"])
+    }
+
+    /// The store wants to be asked about time: about once a second, or as often as it must sync.
+    private func startTicking(_ fsync: LogStoreOptions.Fsync) {
+        var interval = Interval.seconds(1)
+        if case .every(let sync) = fsync {
+            interval = max(.milliseconds(1), min(interval, sync))
+        }
+        let amount = TimeAmount.nanoseconds(Int64(interval.nanoseconds))
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        ticking = eventLoop.scheduleRepeatedTask(initialDelay: amount, delay: amount) { _ in
+            bound.value.tick()
+        }
+    }
+
+    private func tick() {
+        driver.tick(now: SystemClock.now().monotonic)
+        handOn()
+    }
+
+    /// The end of a turn: what was appended goes to the threads.
+    private func submit() {
+        driver.submit(now: loop.now.monotonic)
+        handOn()
+    }
+
+    /// Takes in what the threads finished.
+    private func collect() {
+        driver.collect(now: SystemClock.now().monotonic)
+        handOn()
+        checkStopped()
+    }
+
+    /// Hands the store's notices to the core, and tells the operator what concerns him.
+    private func handOn() {
+        let notices = driver.store.takeNotices()
+        if notices.isEmpty { return }
+        for notice in notices {
+            switch notice {
+            case .damaged(let list):
+                for damage in list { log(damage) }
+            case .sendsRefused(let reason?):
+                logger.warning("SENDs are refused", metadata: [LogKeys.reason: "\(reason)"])
+            case .sendsRefused(nil):
+                logger.info("SENDs are taken again")
+            case .durable, .fetched, .pressure, .failed:
+                break
+            }
+        }
+        loop.handle(notices.compactMap(LogMessageStore.event(of:)))
+    }
+
+    // MARK: The end
+
+    /// Ends connections after their receipts, makes everything durable, saves a checkpoint.
+    func stop() {
+        if hasEnded || isStopping { return }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        loop.shutDown().whenComplete { _ in
+            let engine = bound.value
+            engine.isStopping = true
+            engine.driver.store.requestCheckpoint()
+            engine.submit()
+            engine.checkStopped()
+        }
+    }
+
+    private func checkStopped() {
+        if isStopping, driver.store.isIdle { end(nil) }
+    }
+
+    private func end(_ reason: String?) {
+        if hasEnded { return }
+        hasEnded = true
+        ticking?.cancel()
+        if let reason {
+            logger.critical("the daemon ends", metadata: [LogKeys.reason: "\(reason)"])
+        } else {
+            driver.close()
+            logger.info("stopped")
+        }
+        onEnd(reason)
+    }
+}
+
+extension Configuration {
+    /// The store's share of the configuration.
+    var storeOptions: LogStoreOptions {
+        var options = LogStoreOptions()
+        options.segmentBytes = storage.segmentSize.bytes
+        options.minFreeDiskBytes = storage.minFreeDisk.bytes
+        options.fsync =
+            switch storage.fsync {
+            case .always: .always
+            case .every(let interval): .every(interval)
+            case .never: .never
+            }
+        return options
+    }
+}

@@ -1,0 +1,17 @@
+/// The keys of structured log lines, so that one fact has one name everywhere.
+package enum LogKeys {
+    package static let address = "address"
+    package static let peer = "peer"
+    package static let session = "session"
+    package static let reason = "reason"
+    package static let detail = "detail"
+    package static let connections = "connections"
+    package static let limit = "limit"
+    package static let directory = "directory"
+    package static let milliseconds = "ms"
+    package static let queues = "queues"
+    package static let messages = "messages"
+    package static let bytes = "bytes"
+    package static let tornBytes = "torn_bytes"
+    package static let file = "file"
+}

@@ -1,0 +1,108 @@
+import Base
+import Glibc
+import Logging
+
+/// Writes log lines to standard output, as text or as JSON, one line an event.
+struct LogOutput: LogHandler {
+    var metadata: Logger.Metadata = [:]
+    var logLevel: Logger.Level
+    private let format: Configuration.LogFormat
+
+    private init(level: Logger.Level, format: Configuration.LogFormat) {
+        logLevel = level
+        self.format = format
+    }
+
+    static func makeLogger(_ settings: Configuration.Log) -> Logger {
+        Logger(label: "radiator") { _ in
+            LogOutput(level: settings.level, format: settings.format)
+        }
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        var fields = metadata
+        fields.merge(event.metadata ?? [:]) { _, new in new }
+        let pairs = fields.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
+        let line =
+            switch format {
+            case .text: Self.text(event, pairs)
+            case .json: Self.json(event, pairs)
+            }
+        Self.write(line + "\n")
+    }
+
+    private static func text(_ event: LogEvent, _ pairs: [(String, String)]) -> String {
+        var line = "\(timestamp()) \(event.level) \(event.message)"
+        for (key, value) in pairs {
+            let isPlain = value.allSatisfy { $0 != " " && $0 != "\"" && $0 != "\n" && $0 != "\r" }
+            line += " \(key)=\(isPlain && !value.isEmpty ? value : quoted(value))"
+        }
+        return line
+    }
+
+    private static func json(_ event: LogEvent, _ pairs: [(String, String)]) -> String {
+        let all =
+            [
+                ("time", timestamp()), ("level", "\(event.level)"),
+                ("message", "\(event.message)"),
+            ] + pairs
+        return "{" + all.map { "\(quoted($0.0)):\(quoted($0.1))" }.joined(separator: ",") + "}"
+    }
+
+    /// A JSON string, so that what a client sent can never begin a line of its own.
+    private static func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case "\n": result += "\\n"
+            case "\r": result += "\\r"
+            case "\t": result += "\\t"
+            default:
+                if scalar.value < 0x20 || scalar.value == 0x7F {
+                    let hex = String(scalar.value, radix: 16)
+                    result += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
+                } else {
+                    result.unicodeScalars.append(scalar)
+                }
+            }
+        }
+        return result + "\""
+    }
+
+    /// UTC with milliseconds, as in `2026-01-31T08:15:30.123Z`.
+    private static func timestamp() -> String {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        var parts = tm()
+        gmtime_r(&now.tv_sec, &parts)
+        func padded(_ number: some BinaryInteger, _ width: Int) -> String {
+            let digits = String(number)
+            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        }
+        let day = "\(padded(parts.tm_year + 1900, 4))-\(padded(parts.tm_mon + 1, 2))"
+        let time =
+            "\(padded(parts.tm_hour, 2)):\(padded(parts.tm_min, 2)):\(padded(parts.tm_sec, 2))"
+        let milliseconds = padded(now.tv_nsec / 1_000_000, 3)
+        return "\(day)-\(padded(parts.tm_mday, 2))T\(time).\(milliseconds)Z"
+    }
+
+    /// One call a line, so that lines of two threads never mix.
+    private static func write(_ line: String) {
+        var line = line
+        line.withUTF8 { bytes in
+            var rest = UnsafeRawBufferPointer(bytes)
+            while let base = rest.baseAddress, !rest.isEmpty {
+                let count = Glibc.write(STDOUT_FILENO, base, rest.count)
+                if count < 0 && errno != EINTR { return }
+                rest = UnsafeRawBufferPointer(rebasing: rest[max(0, count)...])
+            }
+        }
+    }
+}

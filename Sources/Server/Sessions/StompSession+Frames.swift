@@ -1,0 +1,252 @@
+import Base
+import Broker
+import NIOCore
+import StompCodec
+
+/// What a client did wrong in a frame that is well formed.
+struct FrameFault: Error {
+    let message: String
+    let explanation: String
+    var listsVersions = false
+
+    init(_ message: String, _ explanation: String) {
+        self.message = message
+        self.explanation = explanation
+    }
+
+    /// A header is missing that the frame must have.
+    static func missing(_ name: StompHeaderName, _ frame: StompFrame) -> FrameFault {
+        FrameFault(
+            "missing header",
+            "A \(frame.command.word) frame must have the header \"\(name.text)\"."
+        )
+    }
+}
+
+/// One client frame each.
+extension StompSession {
+    /// Does what a frame asks for.
+    ///
+    /// Faults of the client end the connection.
+    func handle(_ frame: StompFrame) {
+        do {
+            if let session {
+                try handle(frame, of: session)
+            } else {
+                try handleConnect(frame)
+            }
+        } catch let fault as FrameFault {
+            fail(
+                fault.message,
+                fault.explanation,
+                receiptID: frame.rawValue(.receipt),
+                listsVersions: fault.listsVersions
+            )
+        } catch let error as BrokerError {
+            fail(error, receiptID: frame.rawValue(.receipt))
+        } catch let error as StompError {
+            fail(error.message, error.explanation, receiptID: frame.rawValue(.receipt))
+        } catch {
+            fail("internal error", "\(error)", receiptID: frame.rawValue(.receipt))
+        }
+    }
+
+    private func handle(_ frame: StompFrame, of session: SessionID) throws {
+        switch frame.command {
+        case .send: try send(frame, session)
+        case .ack: try acknowledge(frame, session, isNegative: false)
+        case .nack: try acknowledge(frame, session, isNegative: true)
+        case .subscribe: try subscribe(frame, session)
+        case .unsubscribe: try unsubscribe(frame, session)
+        case .begin:
+            try loop.broker.begin(session, try transaction(frame), now: loop.now)
+            answer(frame, .done)
+        case .commit:
+            let completion = try loop.broker.commit(
+                session,
+                try transaction(frame),
+                now: loop.now
+            )
+            answer(frame, completion)
+        case .abort:
+            try loop.broker.abort(session, try transaction(frame), now: loop.now)
+            answer(frame, .done)
+        case .disconnect:
+            answer(frame, .done)
+            drain()
+        case .connect, .stomp:
+            throw FrameFault("already connected", "A connection has one CONNECT frame.")
+        case .connected, .message, .receipt, .error:
+            throw FrameFault("unknown command", "Only brokers send \(frame.command.word).")
+        }
+    }
+
+    // MARK: Connecting
+
+    private func handleConnect(_ frame: StompFrame) throws {
+        guard frame.command == .connect || frame.command == .stomp else {
+            throw FrameFault("not connected", "The first frame must be CONNECT or STOMP.")
+        }
+        let accepted = frame.string(.acceptVersion)
+        guard let version = StompVersion.negotiate(acceptVersion: accepted) else {
+            var fault = FrameFault(
+                "no common version",
+                "Supported protocol versions are \(StompVersion.supported)."
+            )
+            fault.listsVersions = true
+            throw fault
+        }
+        let heartBeat = try frame.string(.heartBeat).map(HeartBeat.init(parsing:)) ?? .none
+        let session = try loop.broker.openSession(now: loop.now)
+        connect(session, version: version, client: heartBeat)
+    }
+
+    // MARK: Sending
+
+    private func send(_ frame: StompFrame, _ session: SessionID) throws {
+        let destination = try destinations.find(frame) ?? findDestination(frame)
+        noteSender()
+        loop.workspace.headerScratch.clear()
+        let message = Message(
+            headers: frame.canonicalBlock(using: &loop.workspace.headerScratch),
+            body: frame.body
+        )
+        let completion = try loop.broker.send(
+            session,
+            to: destination,
+            message,
+            transaction: frame.has(.transaction) ? frame.string(.transaction) : nil,
+            now: loop.now
+        )
+        answer(frame, completion)
+    }
+
+    private func findDestination(_ frame: StompFrame) throws -> DestinationID {
+        guard let name = frame.string(.destination), let raw = frame.rawValue(.destination) else {
+            throw FrameFault.missing(.destination, frame)
+        }
+        let destination = try loop.broker.destination(name, for: .send, now: loop.now)
+        destinations.add(raw, destination)
+        return destination
+    }
+
+    // MARK: Subscriptions
+
+    private func subscribe(_ frame: StompFrame, _ session: SessionID) throws {
+        guard let name = frame.string(.destination) else {
+            throw FrameFault.missing(.destination, frame)
+        }
+        guard !frame.has(.selector) else {
+            throw FrameFault("selector not supported", "This broker has no selectors.")
+        }
+        let id = frame.string(.id)
+        guard id != nil || version == .v10 else { throw FrameFault.missing(.id, frame) }
+        let key = SubscriptionKey.make(id: id, destination: name)
+        guard subscriptions.id(of: key) == nil else {
+            throw FrameFault("id in use", "A subscription \"\(id ?? name)\" exists already.")
+        }
+        let subscription = try loop.broker.subscribe(
+            session,
+            to: loop.broker.destination(name, for: .subscribe, now: loop.now),
+            mode: try ackMode(frame),
+            prefetch: try prefetch(frame),
+            now: loop.now
+        )
+        let clientID = frame.rawValue(.id).map { ByteBuffer(bytes: $0.readableBytesView) }
+        subscriptions.add(StompSubscription(id: subscription, key: key, clientID: clientID))
+        answer(frame, .done)
+    }
+
+    private func ackMode(_ frame: StompFrame) throws -> AckMode {
+        if !frame.has(.ack) || frame.value(.ack, is: "auto") { return .auto }
+        if frame.value(.ack, is: "client") { return .cumulative }
+        if frame.value(.ack, is: "client-individual") { return .individual }
+        throw FrameFault(
+            "unknown ack mode",
+            "The ack header must be auto, client or client-individual."
+        )
+    }
+
+    private func prefetch(_ frame: StompFrame) throws -> Int? {
+        for name in [StompHeaderName.prefetchCount, .activemqPrefetchSize] where frame.has(name) {
+            guard let count = frame.integer(name), count > 0 else {
+                throw FrameFault(
+                    "bad \(name.text)",
+                    "The header \"\(name.text)\" must be a whole number from 1 on."
+                )
+            }
+            return Int(count)
+        }
+        return nil
+    }
+
+    private func unsubscribe(_ frame: StompFrame, _ session: SessionID) throws {
+        let id = frame.string(.id)
+        guard id != nil || version == .v10 else { throw FrameFault.missing(.id, frame) }
+        let destination = frame.string(.destination)
+        guard id != nil || destination != nil else { throw FrameFault.missing(.id, frame) }
+        let key = SubscriptionKey.make(id: id, destination: destination ?? "")
+        guard let subscription = subscriptions.remove(key: key) else {
+            throw FrameFault(
+                "no such subscription",
+                "There is no subscription \"\(id ?? destination ?? "")\"."
+            )
+        }
+        loop.broker.unsubscribe(session, subscription, now: loop.now)
+        answer(frame, .done)
+    }
+
+    // MARK: Settling
+
+    private func acknowledge(
+        _ frame: StompFrame,
+        _ session: SessionID,
+        isNegative: Bool
+    ) throws {
+        if isNegative, version == .v10 {
+            throw FrameFault("unknown command", "STOMP 1.0 has no NACK.")
+        }
+        let name = frame.has(.transaction) ? frame.string(.transaction) : nil
+        let now = loop.now
+        let target = try ackTarget(frame)
+        let completion =
+            isNegative
+            ? try loop.broker.negativeAcknowledge(session, target, transaction: name, now: now)
+            : try loop.broker.acknowledge(session, target, transaction: name, now: now)
+        answer(frame, completion)
+    }
+
+    /// What an ACK or NACK means.
+    ///
+    /// Ids that are none of ours become a target that never exists: the core counts them as late.
+    private func ackTarget(_ frame: StompFrame) throws -> AckTarget {
+        if version == .v12 {
+            guard frame.has(.id) else { throw FrameFault.missing(.id, frame) }
+            let id = frame.ackID ?? StompAckID(subscription: 0, delivery: 0)
+            return .delivery(SubscriptionID(id.subscription), DeliveryNumber(id.delivery))
+        }
+        guard frame.has(.messageID) else { throw FrameFault.missing(.messageID, frame) }
+        let id = frame.messageID ?? StompMessageID(queue: .max, sequence: 0)
+        let message = MessageID(queue: QueueID(id.queue), sequence: EntrySequence(id.sequence))
+        guard let subscription = frame.string(.subscription) else {
+            guard version == .v10 else { throw FrameFault.missing(.subscription, frame) }
+            return .message(message, in: nil)
+        }
+        let key = SubscriptionKey.make(id: subscription, destination: "")
+        return .message(message, in: subscriptions.id(of: key) ?? SubscriptionID(0))
+    }
+
+    private func transaction(_ frame: StompFrame) throws -> String {
+        guard let name = frame.string(.transaction) else {
+            throw FrameFault.missing(.transaction, frame)
+        }
+        return name
+    }
+}
+
+/// Names a subscription within its connection; ids and destinations never collide.
+private enum SubscriptionKey {
+    static func make(id: String?, destination: String) -> String {
+        if let id { "i" + id } else { "d" + destination }
+    }
+}

@@ -1,0 +1,417 @@
+import Base
+import Broker
+import Logging
+import NIOCore
+import StompCodec
+
+/// One STOMP connection: bytes to frames, frames to calls of the core, and back.
+///
+/// `awaitingConnect` -> `connected` -> `draining` (told to go; its last receipts wait until they are
+/// durable) -> `lingering` (our side is closed; the client reads the rest) -> `closed`.
+/// After `connected` everything that is received is thrown away. It is still read, for a socket that
+/// is closed with unread bytes is reset, and the client might lose the ERROR.
+///
+/// Confinement: broker loop.
+final class StompSession: ChannelInboundHandler, BrokerClient {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    enum State { case awaitingConnect, connected, draining, lingering, closed }
+
+    /// Why nothing is read from the socket.
+    struct ReadPause: OptionSet {
+        let rawValue: UInt8
+        /// The client does not read what we send.
+        static let outbound = ReadPause(rawValue: 1)
+        /// The store is behind, and this client sends.
+        static let held = ReadPause(rawValue: 2)
+        /// Too many receipts wait.
+        static let receipts = ReadPause(rawValue: 4)
+    }
+
+    let loop: BrokerLoop
+    let options: StompSessionOptions
+    private(set) var state = State.awaitingConnect
+    var connectionIndex = 0
+    private(set) var session: SessionID?
+    private var context: ChannelHandlerContext?
+
+    private var parser: StompParser
+    private var serializer = StompSerializer()
+    var destinations = DestinationCache()
+    var subscriptions = SubscriptionTable()
+    private var isSender = false
+
+    /// What this turn has written so far.
+    private var output = ByteBuffer()
+    private var isChanged = false
+    private var receipts = ReceiptQueue()
+    /// Deliveries in `output`, to be reported once they are in the socket.
+    private var unreportedBytes = 0
+    private var unreportedThrough: DeliveryNumber?
+    /// The ERROR frame, sent after the receipts that wait.
+    private var lastFrame: ByteBuffer?
+
+    private var pause: ReadPause = []
+    private var heartBeats: HeartBeatClock?
+    /// When the state must have changed by.
+    private var deadline: MonotonicTime
+
+    init(loop: BrokerLoop, options: StompSessionOptions) {
+        self.loop = loop
+        self.options = options
+        parser = StompParser(limits: options.limits)
+        deadline = loop.now.monotonic
+    }
+
+    var version: StompVersion? { parser.version }
+
+    // MARK: Channel
+
+    func channelActive(context: ChannelHandlerContext) {
+        self.context = context
+        loop.beginTurn()
+        loop.add(self)
+        deadline = loop.now.monotonic.advanced(by: options.connectTimeout)
+        loop.tickWithin(tickInterval)
+        if loop.connectionCount > options.connectionsMax {
+            let limit = "connections = \(options.connectionsMax)"
+            fail("too many connections", "The broker has as many as it may: \(limit).")
+        } else if loop.isStopping {
+            stop()
+        }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard state == .awaitingConnect || state == .connected else { return }
+        loop.beginTurn()
+        heartBeats?.heard(at: loop.now.monotonic)
+        parser.feed(unwrapInboundIn(data))
+        // Borrowed from the workspace, so that handling a frame may not disturb it.
+        var frame = StompFrame()
+        swap(&frame, &loop.workspace.frame)
+        handleFrames(&frame)
+        swap(&frame, &loop.workspace.frame)
+    }
+
+    private func handleFrames(_ frame: inout StompFrame) {
+        do throws(StompError) {
+            while state == .awaitingConnect || state == .connected {
+                guard try parser.next(into: &frame) else { return }
+                handle(frame)
+            }
+        } catch {
+            fail(error.message, error.explanation, receiptID: frame.rawValue(.receipt))
+        }
+        frame.letGo()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        setPause(.outbound, !context.channel.isWritable)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        guard state != .closed, self.context != nil else { return }
+        loop.beginTurn()
+        endSession()
+        state = .closed
+        loop.remove(self)
+        self.context = nil
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        loop.logger.debug(
+            "connection failed",
+            metadata: [LogKeys.peer: "\(peer)", LogKeys.reason: "\(error)"]
+        )
+        context.close(promise: nil)
+    }
+
+    var peer: String { context?.remoteAddress?.description ?? "unknown" }
+
+    // MARK: Output
+
+    /// Lets `write` append to this turn's output.
+    @inline(__always)
+    private func write(_ write: (StompSerializer, inout ByteBuffer) -> Void) {
+        markChanged()
+        write(serializer, &output)
+    }
+
+    @inline(__always)
+    private func markChanged() {
+        guard !isChanged else { return }
+        isChanged = true
+        output = loop.workspace.takeOutput()
+        loop.markChanged(self)
+    }
+
+    func endTurn() {
+        isChanged = false
+        var output = ByteBuffer()
+        swap(&output, &self.output)
+        guard let context else { return }
+        if output.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(output), promise: nil) }
+        let isWritten = bufferedByteCount(context) == 0
+        if isWritten { loop.workspace.giveBack(output) }
+        reportDeliveries(context, isWritten: isWritten)
+        if state == .draining, receipts.isEmpty { finish(context) }
+    }
+
+    private func bufferedByteCount(_ context: ChannelHandlerContext) -> Int {
+        // A channel that is closed has nothing buffered, and says so by throwing.
+        (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    }
+
+    /// Tells the core what is in the socket now, or will be once all that is buffered is.
+    private func reportDeliveries(_ context: ChannelHandlerContext, isWritten: Bool) {
+        guard unreportedBytes > 0 || unreportedThrough != nil, let session else { return }
+        let bytes = unreportedBytes
+        let through = unreportedThrough
+        unreportedBytes = 0
+        unreportedThrough = nil
+        if isWritten {
+            loop.broker.written(session, bytes: bytes, through: through, now: loop.now)
+            return
+        }
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        promise.futureResult.assumeIsolated().whenSuccess { [self] in
+            guard self.session == session else { return }
+            loop.beginTurn()
+            loop.broker.written(session, bytes: bytes, through: through, now: loop.now)
+        }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: promise)
+    }
+
+    func deliver(_ delivery: Delivery) {
+        markChanged()
+        unreportedBytes += delivery.message.byteCount
+        if let number = delivery.number { unreportedThrough = max(unreportedThrough, number) }
+        // A subscription that ended in this turn gets nothing more; the core took the message back.
+        guard let index = subscriptions.index(of: delivery.subscription) else { return }
+        if subscriptions.entries[index].prefixDestination != delivery.destination {
+            let prefix = serializer.messagePrefix(
+                subscription: subscriptions.entries[index].clientID,
+                destination: loop.broker.name(of: delivery.destination)
+            )
+            subscriptions.setPrefix(prefix, for: delivery.destination, at: index)
+        }
+        let number = delivery.settlesWhenWritten ? nil : delivery.number
+        let head = StompMessageHead(
+            prefix: subscriptions.entries[index].prefix,
+            id: StompMessageID(
+                queue: delivery.id.queue.value,
+                sequence: delivery.id.sequence.value
+            ),
+            ack: number.map {
+                StompAckID(subscription: delivery.subscription.value, delivery: $0.value)
+            },
+            redeliveries: delivery.redeliveries
+        )
+        serializer.writeMessage(
+            head,
+            headers: delivery.message.headers,
+            body: delivery.message.body,
+            into: &output
+        )
+    }
+
+    // MARK: Receipts
+
+    /// Gives the receipt that a frame asks for, or has it wait for its turn.
+    @inline(__always)
+    func answer(_ frame: StompFrame, _ completion: Completion) {
+        guard let id = frame.rawValue(.receipt) else { return }
+        let append: AppendID =
+            switch completion {
+            case .done: .none
+            case .whenDurable(let append): append
+            }
+        if receipts.isEmpty {
+            if loop.isDurable(append) {
+                write { $0.writeReceipt(id.readableBytesSpan, into: &$1) }
+                return
+            }
+            loop.markWaiting(self)
+        }
+        receipts.append(id, when: append)
+        if receipts.count == options.waitingReceiptsMax { setPause(.receipts, true) }
+    }
+
+    func releaseReceipts(through durable: AppendID) -> Bool {
+        guard state != .closed, receipts.isReady(durable) else { return !receipts.isEmpty }
+        markChanged()
+        receipts.release(through: durable, by: serializer, into: &output)
+        if receipts.count < options.waitingReceiptsMax { setPause(.receipts, false) }
+        return !receipts.isEmpty
+    }
+
+    // MARK: Reading
+
+    func noteSender() {
+        guard !isSender else { return }
+        isSender = true
+        if loop.isReadingHeld { setPause(.held, true) }
+    }
+
+    func holdReading(_ isHeld: Bool) {
+        if isSender { setPause(.held, isHeld) }
+    }
+
+    private func setPause(_ reason: ReadPause, _ isOn: Bool) {
+        let wasReading = pause.isEmpty
+        if isOn { pause.insert(reason) } else { pause.remove(reason) }
+        guard wasReading != pause.isEmpty, let context else { return }
+        heartBeats?.heard(at: loop.now.monotonic)
+        do {
+            try context.channel.syncOptions?.setOption(.autoRead, value: pause.isEmpty)
+        } catch {
+            context.close(promise: nil)
+        }
+    }
+
+    // MARK: The end
+
+    func fail(_ error: BrokerError) { fail(error, receiptID: nil) }
+
+    func fail(_ error: BrokerError, receiptID: ByteBuffer?) {
+        let message =
+            switch error.kind {
+            case .badDestination: "bad destination"
+            case .notAllowed: "not allowed"
+            case .limitReached: "limit reached"
+            case .refused: "refused"
+            case .badTransaction: "bad transaction"
+            case .badSubscription: "bad subscription"
+            }
+        fail(message, error.text, receiptID: receiptID)
+    }
+
+    /// Sends an ERROR frame once all receipts before it are given, then closes.
+    func fail(
+        _ message: String,
+        _ explanation: String,
+        receiptID: ByteBuffer? = nil,
+        listsVersions: Bool = false
+    ) {
+        guard state == .awaitingConnect || state == .connected else { return }
+        if !loop.isStopping {
+            loop.logger.info(
+                "client refused",
+                metadata: [
+                    LogKeys.peer: "\(peer)", LogKeys.reason: "\(message)",
+                    LogKeys.detail: "\(explanation)",
+                ]
+            )
+        }
+        var error = StompErrorFrame(
+            message: message,
+            explanation: explanation,
+            receiptID: receiptID
+        )
+        error.listsVersions = listsVersions
+        var frame = ByteBuffer()
+        serializer.writeError(error, into: &frame)
+        lastFrame = frame
+        drain()
+    }
+
+    func stop() {
+        fail("broker is stopping", "The broker is being shut down.")
+    }
+
+    /// Ends the session; the connection follows when its receipts are given.
+    func drain() {
+        guard state == .awaitingConnect || state == .connected else { return }
+        state = .draining
+        deadline = loop.now.monotonic.advanced(by: options.drainTime)
+        endSession()
+        markChanged()
+    }
+
+    private func endSession() {
+        guard let session else { return }
+        self.session = nil
+        loop.close(session)
+    }
+
+    /// Writes the last frame and closes our side; the client reads it and closes the other.
+    private func finish(_ context: ChannelHandlerContext) {
+        state = .lingering
+        deadline = loop.now.monotonic.advanced(by: options.lingerTime)
+        loop.tickWithin(options.lingerTime)
+        setPause(.held, false)
+        if let lastFrame { context.writeAndFlush(wrapOutboundOut(lastFrame), promise: nil) }
+        lastFrame = nil
+        context.close(mode: .output, promise: nil)
+    }
+
+    // MARK: Time
+
+    private var tickInterval: Interval {
+        heartBeats?.tickInterval
+            ?? Interval(nanoseconds: options.connectTimeout.nanoseconds / 4)
+    }
+
+    func tick() -> Interval {
+        let now = loop.now.monotonic
+        switch state {
+        case .awaitingConnect:
+            if now > deadline {
+                let limit = "connect_timeout = \(options.connectTimeout.milliseconds) ms"
+                fail("no CONNECT", "No CONNECT frame came within \(limit).")
+            }
+        case .connected:
+            tickHeartBeats(now)
+        case .draining, .lingering:
+            if now >= deadline { context?.close(promise: nil) }
+            return options.lingerTime
+        case .closed:
+            break
+        }
+        return tickInterval
+    }
+
+    private func tickHeartBeats(_ now: MonotonicTime) {
+        if !pause.isEmpty { heartBeats?.heard(at: now) }
+        switch heartBeats?.tick(now) {
+        case .none?, nil: break
+        case .send?:
+            // A client that does not read gets no more bytes to wait for.
+            if !pause.contains(.outbound) { write { $0.writeHeartBeat(into: &$1) } }
+        case .peerIsSilent?:
+            fail("no heart-beat", "Nothing was received for twice the agreed interval.")
+        }
+    }
+
+    // MARK: Connecting
+
+    /// Becomes connected: from now on frames have a version.
+    func connect(_ session: SessionID, version: StompVersion, client: HeartBeat) {
+        self.session = session
+        state = .connected
+        parser.version = version
+        serializer.version = version
+        loop.route(session, to: self)
+        let offer = options.heartBeat
+        let clock = HeartBeatClock(
+            sendMilliseconds: HeartBeat.interval(from: offer, to: client),
+            receiveMilliseconds: HeartBeat.interval(from: client, to: offer),
+            now: loop.now.monotonic
+        )
+        heartBeats = clock
+        loop.tickWithin(clock.tickInterval)
+        let connected = StompConnected(
+            session: "s-\(session.value)",
+            server: options.serverName,
+            heartBeat: offer
+        )
+        write { $0.writeConnected(connected, into: &$1) }
+    }
+}
+
+/// The larger of a number that may be missing and one that is not.
+private func max(_ left: DeliveryNumber?, _ right: DeliveryNumber) -> DeliveryNumber {
+    guard let left, left > right else { return right }
+    return left
+}

@@ -1,0 +1,54 @@
+import Broker
+import NIOCore
+
+/// One subscription as its client knows it.
+struct StompSubscription {
+    let id: SubscriptionID
+    /// What names it in the client's frames: its `id`, or in STOMP 1.0 without one the destination.
+    let key: String
+    /// The `id` header as received; nil if there was none.
+    let clientID: ByteBuffer?
+    /// The beginning of its MESSAGE frames, made for `prefixDestination`.
+    var prefix = ByteBuffer()
+    var prefixDestination: DestinationID?
+}
+
+/// The subscriptions of one connection.
+struct SubscriptionTable {
+    /// By rising id.
+    private(set) var entries: [StompSubscription] = []
+    private var ids: [String: SubscriptionID] = [:]
+    private var last = 0
+
+    func id(of key: String) -> SubscriptionID? { ids[key] }
+
+    mutating func add(_ entry: StompSubscription) {
+        entries.append(entry)
+        ids[entry.key] = entry.id
+    }
+
+    mutating func remove(key: String) -> SubscriptionID? {
+        guard let id = ids.removeValue(forKey: key), let index = index(of: id) else { return nil }
+        entries.remove(at: index)
+        return id
+    }
+
+    /// Where a subscription stands now; nil if it has ended.
+    mutating func index(of id: SubscriptionID) -> Int? {
+        if last < entries.count, entries[last].id == id { return last }
+        var low = 0
+        var high = entries.count
+        while low < high {
+            let middle = (low + high) / 2
+            if entries[middle].id < id { low = middle + 1 } else { high = middle }
+        }
+        guard low < entries.count, entries[low].id == id else { return nil }
+        last = low
+        return low
+    }
+
+    mutating func setPrefix(_ prefix: ByteBuffer, for destination: DestinationID, at index: Int) {
+        entries[index].prefix = prefix
+        entries[index].prefixDestination = destination
+    }
+}

@@ -1,0 +1,142 @@
+package import NIOCore
+
+/// One frame as it stands in the received bytes: offsets, no copies.
+///
+/// Meant to be kept and filled again by `StompParser.next(into:)`, so that its header table is
+/// allocated once. Its bytes share storage with what was received; what is kept longer than the
+/// frame pins that storage and should be copied when it is small.
+package struct StompFrame: Sendable {
+    /// Where one header stands, as offsets into the frame's bytes.
+    package struct Header: Sendable {
+        var nameStart: UInt32
+        /// The colon.
+        var nameEnd: UInt32
+        var valueEnd: UInt32
+        package var name: StompHeaderName
+        /// True if the value holds a colon that is not escaped.
+        var hasBareColon: Bool
+
+        var nameRange: Range<Int> { Int(nameStart)..<Int(nameEnd) }
+        var valueRange: Range<Int> { Int(nameEnd) + 1..<Int(valueEnd) }
+    }
+
+    /// What the scanner found out about a frame.
+    struct Layout: Sendable {
+        var command = StompCommand.send
+        var headers: [Header] = []
+        /// One bit for each well-known name that occurs.
+        var names: UInt32 = 0
+        var headersEnd = 0
+        var bodyStart = 0
+        var bodyEnd = 0
+        /// A backslash stands somewhere in the headers.
+        var hasBackslash = false
+        /// A carriage return stands somewhere in the headers, in a line end or elsewhere.
+        var hasCarriageReturn = false
+
+        mutating func reset() {
+            headers.removeAll(keepingCapacity: true)
+            names = 0
+            headersEnd = 0
+            bodyStart = 0
+            bodyEnd = 0
+            hasBackslash = false
+            hasCarriageReturn = false
+        }
+    }
+
+    /// The bytes of the frame, from its command to its NUL.
+    var bytes = ByteBuffer()
+    var layout = Layout()
+    /// The version that the frame was parsed by; nil before CONNECT.
+    package internal(set) var version: StompVersion?
+
+    package init() {}
+
+    /// Lets go of the received bytes; the header table stays for the next frame.
+    package mutating func letGo() { bytes = ByteBuffer() }
+
+    package var command: StompCommand { layout.command }
+
+    /// The header lines, in their order.
+    package var headers: [Header] { layout.headers }
+
+    package var bodyByteCount: Int { layout.bodyEnd - layout.bodyStart }
+
+    /// The body; shares the received bytes.
+    package var body: ByteBuffer {
+        bytes.getSlice(
+            at: bytes.readerIndex + layout.bodyStart,
+            length: layout.bodyEnd - layout.bodyStart
+        )
+            ?? ByteBuffer()
+    }
+
+    /// True if the frame has this header.
+    package func has(_ name: StompHeaderName) -> Bool { layout.names & name.bit != 0 }
+
+    /// The first header of this name (STOMP 1.2, "Repeated Header Entries").
+    @inline(__always)
+    package func header(_ name: StompHeaderName) -> Header? {
+        guard has(name) else { return nil }
+        return layout.headers.first { $0.name == name }
+    }
+
+    /// A header's value as it was received, still escaped; shares the received bytes.
+    package func rawValue(_ name: StompHeaderName) -> ByteBuffer? {
+        guard let range = header(name)?.valueRange else { return nil }
+        return bytes.getSlice(at: bytes.readerIndex + range.lowerBound, length: range.count)
+    }
+
+    /// A header's value, unescaped by the frame's version.
+    ///
+    /// STOMP 1.0 shows headers padded with spaces (`ack: client`), and so do clients that have not
+    /// said yet what they speak: there the padding is dropped. Later versions forbid that.
+    package func string(_ name: StompHeaderName) -> String? {
+        guard let range = valueRange(name) else { return nil }
+        let span = bytes.readableBytesSpan
+        return StompEscaping.decode(span, range, escapes: isEscaped ? version : nil)
+    }
+
+    /// A header's value as a whole number in decimal, or nil if it is anything else.
+    package func integer(_ name: StompHeaderName) -> UInt64? {
+        guard let range = valueRange(name) else { return nil }
+        return StompInteger.parse(bytes.readableBytesSpan, range)
+    }
+
+    /// True if a header has exactly this value as it was received.
+    package func value(_ name: StompHeaderName, is text: StaticString) -> Bool {
+        guard let range = valueRange(name) else { return false }
+        return bytes.readableBytesSpan.equals(text, in: range)
+    }
+
+    /// True if a header's value as it was received has the bytes of `other`.
+    @inline(__always)
+    package func value(_ name: StompHeaderName, hasBytesOf other: ByteBuffer) -> Bool {
+        guard let range = header(name)?.valueRange else { return false }
+        return bytes.readableBytesSpan.extracting(range).hasSameBytes(as: other.readableBytesSpan)
+    }
+
+    /// True if backslashes in this frame's headers begin escapes.
+    var isEscaped: Bool {
+        guard let version else { return false }
+        return version > .v10 && !command.isNeverEscaped
+    }
+
+    /// Where a well-known header's value stands, without the padding of old clients.
+    func valueRange(_ name: StompHeaderName) -> Range<Int>? {
+        guard let range = header(name)?.valueRange else { return nil }
+        guard version == nil || version == .v10 else { return range }
+        return StompFrame.trimmed(bytes.readableBytesSpan, range)
+    }
+
+    static func trimmed(_ span: RawSpan, _ range: Range<Int>) -> Range<Int> {
+        var lower = range.lowerBound
+        var upper = range.upperBound
+        while lower < upper, span[byte: lower] == .space || span[byte: lower] == .tab { lower += 1 }
+        while lower < upper, span[byte: upper - 1] == .space || span[byte: upper - 1] == .tab {
+            upper -= 1
+        }
+        return lower..<upper
+    }
+}

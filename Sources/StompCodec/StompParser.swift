@@ -1,0 +1,127 @@
+package import NIOCore
+
+/// Turns received bytes into frames, whatever pieces they arrive in.
+///
+/// Pure and incremental: no clock, no socket, no allocation per frame. A complete frame is parsed
+/// where it was received; only the beginning of an unfinished one is copied, once per `feed`.
+///
+///     parser.feed(bytes)
+///     while try parser.next(into: &frame) { ... }
+///
+/// After an error every further call throws it again, for the stream has no frame border any more.
+package struct StompParser: Sendable {
+    /// What the peer speaks; set it as soon as it is agreed, between two frames.
+    ///
+    /// Nil before CONNECT.
+    package var version: StompVersion?
+
+    private var bytes = ByteBuffer()
+    /// True if `bytes` is the parser's own copy, to which more may be added.
+    private var isOwnCopy = false
+    private var scanner: StompFrameScanner
+    private var failure: StompError?
+
+    /// An unfinished frame of this size or more gets memory for its whole length by doubling, so
+    /// that a peer must send bytes before they cost memory.
+    private static let reserveBytesMax = 1 << 20
+
+    package init(limits: StompLimits = StompLimits(), version: StompVersion? = nil) {
+        scanner = StompFrameScanner(limits: limits)
+        self.version = version
+    }
+
+    /// Takes in what was received; returns before looking at it.
+    package mutating func feed(_ received: ByteBuffer) {
+        if bytes.readableBytes == 0 {
+            bytes = received
+            isOwnCopy = false
+        } else {
+            keepRest()
+            bytes.writeImmutableBuffer(received)
+        }
+    }
+
+    /// Fills `frame` with the next frame; false if there is none yet.
+    ///
+    /// `frame` is then empty.
+    package mutating func next(into frame: inout StompFrame) throws(StompError) -> Bool {
+        if let failure { throw failure }
+        if !scanner.hasCommand { skipLineEnds() }
+        let length: Int?
+        do throws(StompError) {
+            length = try Self.scan(&scanner, bytes, version)
+        } catch {
+            failure = error
+            handOver(to: &frame, length: bytes.readableBytes)
+            throw error
+        }
+        guard let length else {
+            frame.bytes = ByteBuffer()
+            keepRest()
+            return false
+        }
+        handOver(to: &frame, length: length)
+        bytes.moveReaderIndex(forwardBy: length)
+        return true
+    }
+
+    /// The next frame, if it is complete.
+    ///
+    /// Allocates; for tests and tools.
+    package mutating func next() throws(StompError) -> StompFrame? {
+        var frame = StompFrame()
+        return try next(into: &frame) ? frame : nil
+    }
+
+    /// Gives the frame what was scanned.
+    ///
+    /// After an error these are the headers before the bad place,
+    /// so that its ERROR can name the receipt.
+    private mutating func handOver(to frame: inout StompFrame, length: Int) {
+        frame.bytes = bytes.getSlice(at: bytes.readerIndex, length: length) ?? ByteBuffer()
+        frame.version = version
+        swap(&frame.layout, &scanner.layout)
+        scanner.reset()
+    }
+
+    /// Apart from `self`, so that the scanner may change while the bytes are borrowed.
+    @inline(__always)
+    private static func scan(
+        _ scanner: inout StompFrameScanner,
+        _ bytes: ByteBuffer,
+        _ version: StompVersion?
+    ) throws(StompError) -> Int? {
+        try scanner.scan(bytes.readableBytesSpan, version: version)
+    }
+
+    private mutating func skipLineEnds() {
+        let count = Self.lineEndCount(bytes)
+        if count > 0 { bytes.moveReaderIndex(forwardBy: count) }
+    }
+
+    private static func lineEndCount(_ bytes: ByteBuffer) -> Int {
+        let span = bytes.readableBytesSpan
+        var count = 0
+        while count < span.byteCount,
+            span[byte: count] == .lineFeed || span[byte: count] == .carriageReturn
+        {
+            count += 1
+        }
+        return count
+    }
+
+    /// Copies an unfinished frame out of the receive buffer, which the connection wants back.
+    private mutating func keepRest() {
+        guard bytes.readableBytes > 0 else {
+            bytes = ByteBuffer()
+            isOwnCopy = false
+            return
+        }
+        guard !isOwnCopy || bytes.readerIndex > 0 else { return }
+        let expected = min(scanner.frameByteCount ?? 0, Self.reserveBytesMax)
+        var copy = ByteBufferAllocator().buffer(capacity: max(bytes.readableBytes, expected))
+        copy.writeImmutableBuffer(bytes)
+        bytes = copy
+        isOwnCopy = true
+    }
+}

@@ -1,0 +1,164 @@
+package import NIOCore
+
+/// What a CONNECTED frame says.
+package struct StompConnected: Sendable {
+    /// A session id without colons.
+    package var session: String
+    package var server: String
+    package var heartBeat: HeartBeat
+
+    package init(session: String, server: String, heartBeat: HeartBeat) {
+        self.session = session
+        self.server = server
+        self.heartBeat = heartBeat
+    }
+}
+
+/// What an ERROR frame says.
+package struct StompErrorFrame: Sendable {
+    package var message: String
+    package var explanation: String
+    /// The value of the receipt header that was received, as received.
+    package var receiptID: ByteBuffer?
+    /// Lists the versions that the broker speaks, after a negotiation that failed.
+    package var listsVersions = false
+
+    package init(message: String, explanation: String, receiptID: ByteBuffer? = nil) {
+        self.message = message
+        self.explanation = explanation
+        self.receiptID = receiptID
+    }
+}
+
+/// What the broker adds to a stored message when it delivers it.
+package struct StompMessageHead: Sendable {
+    /// The frame's beginning for one subscription and destination, by `messagePrefix`.
+    package var prefix: ByteBuffer
+    package var id: StompMessageID
+    /// Written for STOMP 1.2; nil when no acknowledgement is expected.
+    package var ack: StompAckID?
+    package var redeliveries: UInt32
+
+    package init(
+        prefix: ByteBuffer,
+        id: StompMessageID,
+        ack: StompAckID?,
+        redeliveries: UInt32
+    ) {
+        self.prefix = prefix
+        self.id = id
+        self.ack = ack
+        self.redeliveries = redeliveries
+    }
+}
+
+/// Writes the server's frames, for a client of one version, to the end of a buffer.
+///
+/// MESSAGE and RECEIPT allocate nothing but what the buffer grows by.
+package struct StompSerializer: Sendable {
+    /// Nil before CONNECT: then nothing is escaped.
+    package var version: StompVersion?
+
+    package init(version: StompVersion? = nil) {
+        self.version = version
+    }
+
+    /// Room for everything in a MESSAGE but prefix, header block and body: names and decimals.
+    private static let messageHeadBytesMax = 224
+    /// Room for everything in a RECEIPT but its id.
+    private static let receiptBytesMax = 32
+
+    /// One heart-beat.
+    package func writeHeartBeat(into out: inout ByteBuffer) {
+        out.writeInteger(UInt8.lineFeed)
+    }
+
+    /// CONNECTED; its headers are not escaped in any version.
+    package func writeConnected(_ connected: StompConnected, into out: inout ByteBuffer) {
+        out.writeString("CONNECTED\nversion:\((version ?? .v10).rawValue)\n")
+        out.writeString("heart-beat:\(connected.heartBeat.headerValue)\n")
+        out.writeString("session:\(connected.session)\nserver:\(connected.server)\n\n\0")
+    }
+
+    /// RECEIPT.
+    ///
+    /// The id is the receipt header's value as it was received, still escaped.
+    package func writeReceipt(_ id: RawSpan, into out: inout ByteBuffer) {
+        out.write(upTo: id.byteCount + Self.receiptBytesMax) { cursor in
+            cursor.append("RECEIPT\nreceipt-id:")
+            cursor.append(id)
+            cursor.append("\n\n\0")
+        }
+    }
+
+    /// ERROR, with a body of plain text.
+    package func writeError(_ error: StompErrorFrame, into out: inout ByteBuffer) {
+        out.writeString("ERROR\n")
+        if error.listsVersions { out.writeString("version:\(StompVersion.supported)\n") }
+        out.writeString("message:")
+        out.writeBytes(StompEscaping.encode(error.message, version: version))
+        if let receiptID = error.receiptID {
+            out.writeString("\nreceipt-id:")
+            out.writeImmutableBuffer(receiptID)
+        }
+        let body = error.explanation + "\n"
+        out.writeString("\ncontent-type:text/plain\ncontent-length:\(body.utf8.count)\n\n")
+        out.writeString(body)
+        out.writeInteger(UInt8(0))
+    }
+
+    /// The beginning of every MESSAGE for one subscription and destination; keep it.
+    ///
+    /// `subscription` is the client's own id as it was received, still escaped; nil when a STOMP 1.0
+    /// client gave none.
+    package func messagePrefix(subscription: ByteBuffer?, destination: String) -> ByteBuffer {
+        var prefix = ByteBuffer()
+        prefix.writeString("MESSAGE\n")
+        if let subscription {
+            prefix.writeString("subscription:")
+            prefix.writeImmutableBuffer(subscription)
+            prefix.writeString("\n")
+        }
+        prefix.writeString("destination:")
+        prefix.writeBytes(StompEscaping.encode(destination, version: version))
+        prefix.writeString("\nmessage-id:")
+        return prefix
+    }
+
+    /// MESSAGE: what the broker adds, then the stored headers, then the body.
+    package func writeMessage(
+        _ head: StompMessageHead,
+        headers: ByteBuffer,
+        body: ByteBuffer,
+        into out: inout ByteBuffer
+    ) {
+        let version = version ?? .v10
+        let capacity =
+            head.prefix.readableBytes + headers.readableBytes + body.readableBytes
+            + Self.messageHeadBytesMax
+        out.write(upTo: capacity) { cursor in
+            cursor.append(head.prefix.readableBytesSpan)
+            cursor.append(decimal: UInt64(head.id.queue))
+            cursor.append(.hyphen)
+            cursor.append(decimal: head.id.sequence)
+            if version == .v12, let ack = head.ack {
+                cursor.append("\nack:")
+                cursor.append(decimal: ack.subscription)
+                cursor.append(.hyphen)
+                cursor.append(decimal: ack.delivery)
+            }
+            cursor.append("\ncontent-length:")
+            cursor.append(decimal: UInt64(body.readableBytes))
+            if head.redeliveries > 0 {
+                cursor.append("\nredelivered:true\ndelivery-count:")
+                // The delivery that is being written counts, too.
+                cursor.append(decimal: UInt64(head.redeliveries) + 1)
+            }
+            cursor.append(.lineFeed)
+            StompHeaderBlock.write(headers.readableBytesSpan, for: version, to: &cursor)
+            cursor.append(.lineFeed)
+            cursor.append(body.readableBytesSpan)
+            cursor.append(0)
+        }
+    }
+}

@@ -1,0 +1,277 @@
+import Base
+import Broker
+
+/// Something the broker did that it must not do.
+struct Violation: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// A plain model of queues: what was accepted, where it is, who holds it.
+///
+/// It predicts nothing that depends on when the store answers; it judges what the broker did.
+final class BrokerModel {
+    enum Place: Equatable {
+        case ready
+        case inFlight(SessionID, SubscriptionID, DeliveryNumber)
+        case settled
+    }
+
+    struct Entry {
+        let text: String
+        let size: Int
+        /// What must be confirmed before it may be delivered.
+        let append: AppendID
+        var place = Place.ready
+        var returns: UInt32 = 0
+    }
+
+    final class ModelQueue {
+        let name: String
+        let isPersistent: Bool
+        let messagesMax: Int
+        let dropsOldest: Bool
+        /// In the order in which they were accepted.
+        var entries: [Entry] = []
+        /// Entries before this are settled.
+        var firstUnsettled = 0
+
+        init(name: String, isPersistent: Bool, messagesMax: Int, dropsOldest: Bool) {
+            self.name = name
+            self.isPersistent = isPersistent
+            self.messagesMax = messagesMax
+            self.dropsOldest = dropsOldest
+        }
+
+        var unsettled: [Int] {
+            (firstUnsettled..<entries.count).filter { entries[$0].place != .settled }
+        }
+    }
+
+    struct Held {
+        let number: DeliveryNumber
+        let queue: ModelQueue
+        let index: Int
+        let id: MessageID
+        /// The open transaction that claimed it.
+        var claim: String?
+    }
+
+    final class ModelSubscription {
+        let id: SubscriptionID
+        let queue: ModelQueue?
+        let mode: AckMode
+        let prefetch: Int?
+        var held: [Held] = []
+
+        init(id: SubscriptionID, queue: ModelQueue?, mode: AckMode, prefetch: Int?) {
+            self.id = id
+            self.queue = queue
+            self.mode = mode
+            self.prefetch = prefetch
+        }
+    }
+
+    final class ModelSession {
+        let id: SessionID
+        var subscriptions: [ModelSubscription] = []
+        var unwritten: [Delivery] = []
+        /// Texts of each open transaction's sends, with their destinations.
+        var transactions: [String: [(name: String, text: String, size: Int)]] = [:]
+        /// Claims made for each open transaction.
+        var claims: [String: Int] = [:]
+        var lastTopicSequence: [SubscriptionID: EntrySequence] = [:]
+
+        init(id: SessionID) { self.id = id }
+
+        var unwrittenBytes: Int { unwritten.reduce(0) { $0 + $1.message.byteCount } }
+
+        var sharedInFlight: Int {
+            subscriptions.filter { $0.mode != .auto && $0.prefetch == nil }
+                .reduce(0) { $0 + $1.held.count }
+        }
+
+        func subscription(_ id: SubscriptionID) -> ModelSubscription? {
+            subscriptions.first { $0.id == id }
+        }
+    }
+
+    var queues: [String: ModelQueue] = [:]
+    var sessions: [SessionID: ModelSession] = [:]
+    /// Confirmed appends; with a store that is durable at once, everything.
+    var durable = AppendID.none
+    let sharedCredit: Int
+    let unwrittenMax: Int
+    private(set) var deliveries = 0
+
+    init(sharedCredit: Int, unwrittenMax: Int) {
+        self.sharedCredit = sharedCredit
+        self.unwrittenMax = unwrittenMax
+    }
+
+    // MARK: What the client did
+
+    func accepted(_ text: String, size: Int, in queue: ModelQueue, append: AppendID) {
+        queue.entries.append(
+            Entry(text: text, size: size, append: queue.isPersistent ? append : .none)
+        )
+        guard queue.dropsOldest else { return }
+        // Memory queues only: there the drop happens at once.
+        var unsettled = queue.unsettled
+        while unsettled.count > queue.messagesMax,
+            let oldest = unsettled.firstIndex(where: { queue.entries[$0].place == .ready })
+        {
+            queue.entries[unsettled.remove(at: oldest)].place = .settled
+        }
+    }
+
+    /// True if a queue can take `count` more messages.
+    func hasRoom(_ queue: ModelQueue, for count: Int, settled: Int = 0) -> Bool {
+        guard queue.messagesMax > 0 else { return true }
+        let unsettled = queue.unsettled
+        if queue.dropsOldest {
+            let inFlight = unsettled.filter { queue.entries[$0].place != .ready }.count
+            return inFlight + 1 <= queue.messagesMax
+        }
+        return unsettled.count - settled + count <= queue.messagesMax
+    }
+
+    /// What an answer to one delivery reaches: indices in `held`.
+    func reach(_ subscription: ModelSubscription, _ number: DeliveryNumber) -> [Int] {
+        guard subscription.mode != .auto,
+            let index = subscription.held.firstIndex(where: { $0.number == number }),
+            subscription.held[index].claim == nil
+        else { return [] }
+        guard subscription.mode == .cumulative else { return [index] }
+        return (0...index).filter { subscription.held[$0].claim == nil }
+    }
+
+    func finish(_ subscription: ModelSubscription, _ indices: [Int], isReturn: Bool) {
+        for index in indices.reversed() {
+            let held = subscription.held.remove(at: index)
+            if isReturn { giveBack(held) } else { settle(held) }
+        }
+    }
+
+    func endSubscription(_ session: ModelSession, _ subscription: ModelSubscription) {
+        for held in subscription.held { giveBack(held) }
+        session.subscriptions.removeAll { $0 === subscription }
+    }
+
+    func written(_ session: ModelSession, _ count: Int) -> (bytes: Int, through: DeliveryNumber?) {
+        let done = session.unwritten.prefix(count)
+        session.unwritten.removeFirst(count)
+        let through = done.compactMap(\.number).max()
+        for subscription in session.subscriptions where subscription.mode == .auto {
+            guard let through else { break }
+            for held in subscription.held where held.number <= through { settle(held) }
+            subscription.held.removeAll { $0.number <= through }
+        }
+        return (done.reduce(0) { $0 + $1.message.byteCount }, through)
+    }
+
+    private func settle(_ held: Held) {
+        held.queue.entries[held.index].place = .settled
+        while held.queue.firstUnsettled < held.queue.entries.count,
+            held.queue.entries[held.queue.firstUnsettled].place == .settled
+        {
+            held.queue.firstUnsettled += 1
+        }
+    }
+
+    private func giveBack(_ held: Held) {
+        held.queue.entries[held.index].place = .ready
+        held.queue.entries[held.index].returns += 1
+    }
+
+    // MARK: What the broker did
+
+    func delivered(_ delivery: Delivery, from name: String) throws {
+        deliveries += 1
+        guard let session = sessions[delivery.session],
+            let subscription = session.subscription(delivery.subscription)
+        else { throw Violation("delivered to nobody: \(delivery)") }
+        guard session.unwrittenBytes < unwrittenMax else {
+            throw Violation("delivered past the limit of unwritten bytes: \(delivery)")
+        }
+        defer { session.unwritten.append(delivery) }
+        guard let queue = subscription.queue else {
+            return try deliveredTopic(delivery, session, subscription)
+        }
+        guard queue.name == name, let number = delivery.number,
+            delivery.settlesWhenWritten == (subscription.mode == .auto)
+        else { throw Violation("delivered something else: \(delivery)") }
+        try checkCredit(session, subscription)
+        // Its own place: the oldest that is ready and durable, and no other.
+        let next = (queue.firstUnsettled..<queue.entries.count).first {
+            queue.entries[$0].place == .ready
+        }
+        guard let next, queue.entries[next].text == delivery.message.text else {
+            let expected = next.map { queue.entries[$0].text } ?? "nothing"
+            throw Violation(
+                "\(name): delivered \(delivery.message.text), the oldest ready is \(expected)"
+            )
+        }
+        guard queue.entries[next].append <= durable else {
+            throw Violation("\(name): \(delivery.message.text) was delivered before it was durable")
+        }
+        guard queue.entries[next].returns == delivery.redeliveries else {
+            throw Violation(
+                "\(name): \(delivery.message.text) came back \(queue.entries[next].returns) times, "
+                    + "delivered as \(delivery.redeliveries)"
+            )
+        }
+        queue.entries[next].place = .inFlight(session.id, subscription.id, number)
+        if let last = subscription.held.last, last.number >= number {
+            throw Violation("delivery numbers must rise: \(delivery)")
+        }
+        subscription.held.append(
+            Held(number: number, queue: queue, index: next, id: delivery.id)
+        )
+    }
+
+    private func checkCredit(_ session: ModelSession, _ subscription: ModelSubscription) throws {
+        if subscription.mode == .auto { return }
+        let isFree =
+            subscription.prefetch.map { subscription.held.count < $0 }
+            ?? (session.sharedInFlight < sharedCredit)
+        if !isFree { throw Violation("delivered past the credit of \(subscription.id)") }
+    }
+
+    private func deliveredTopic(
+        _ delivery: Delivery,
+        _ session: ModelSession,
+        _ subscription: ModelSubscription
+    ) throws {
+        guard delivery.number == nil, !delivery.settlesWhenWritten else {
+            throw Violation("topics owe nothing: \(delivery)")
+        }
+        let last = session.lastTopicSequence.updateValue(
+            delivery.id.sequence,
+            forKey: subscription.id
+        )
+        if let last, last >= delivery.id.sequence {
+            throw Violation("a topic's message came twice or late: \(delivery)")
+        }
+    }
+
+    /// When everything has been reported: nobody who could take waits for what could be had.
+    func checkNobodyWaits() throws {
+        for session in sessions.values where session.unwrittenBytes < unwrittenMax {
+            for subscription in session.subscriptions {
+                guard let queue = subscription.queue,
+                    (try? checkCredit(session, subscription)) != nil
+                else { continue }
+                let waiting = queue.unsettled.first {
+                    queue.entries[$0].place == .ready && queue.entries[$0].append <= durable
+                }
+                if let waiting {
+                    throw Violation(
+                        "\(queue.name): \(queue.entries[waiting].text) waits for "
+                            + "\(subscription.id) of \(session.id), which is free"
+                    )
+                }
+            }
+        }
+    }
+}

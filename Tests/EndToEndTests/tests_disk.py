@@ -1,0 +1,81 @@
+"""Disks that are full or read-only, on small file systems mounted for the purpose."""
+
+import subprocess
+import time
+
+from harness import Skip, test, until
+from load import Producer, Settler, browse, drain, pump
+
+SMALL = '[storage]\nsegment_size = "8MiB"\nmin_free_disk = "16MiB"\n'
+
+
+@test("a read-only data directory: the daemon ends with an error that names it")
+def read_only(environment):
+    mount = environment.tmpfs("32m")
+    (mount / "data").mkdir()
+    done = subprocess.run(["mount", "-o", "remount,ro", str(mount)], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Skip(f"cannot remount: {done.stderr.strip()}")
+    daemon = environment.daemon(data=mount / "data", wait=False)
+    assert daemon.wait() not in (0, -6, -11), daemon.log()
+    log = daemon.log()
+    assert str(mount / "data") in log and "read-only" in log.lower(), log
+
+
+def refused(address, number):
+    """The ERROR text when a SEND is refused now, None when it was taken."""
+    producer = Producer(address, "/queue/q", first=number, padding=1024, limit=number + 1)
+    pump([producer], lambda: producer.error or producer.receipted > number)
+    producer.client.close()
+    if producer.error is None:
+        return None
+    return (producer.error.headers.get("message", "") + " " + producer.error.body.decode()).lower()
+
+
+@test("a full disk refuses messages by name, settles on, and recovers without a restart")
+def full_disk(environment):
+    mount = environment.tmpfs("128m")
+    daemon = environment.daemon(SMALL, data=mount / "data")
+    bystander = daemon.connect()
+    producer = Producer(daemon.address, "/queue/q", window=32, padding=64 << 10)
+    pump([producer], lambda: producer.error is not None, what="filling the disk")
+    drain([producer])
+    text = refused(daemon.address, producer.next)
+    assert text and "/queue/q" in text and "free" in text, text
+
+    some = Settler(daemon.address, "/queue/q", prefetch=10, limit=10)
+    pump([some], lambda: len(some.settled) == 10, what="settling on a full disk")
+    some.client.close()
+    bystander.request("SEND", b"x", destination="/topic/t")  # needs no disk
+    assert some.settled == list(range(10))
+
+    rest = Settler(daemon.address, "/queue/q", prefetch=50)
+    pump([rest], lambda: len(rest.settled) >= producer.receipted - 10, what="consuming the rest")
+    missing = set(range(10, producer.receipted)) - set(rest.taken)
+    assert not missing, f"receipted and lost: {sorted(missing)[:5]}"
+    assert rest.taken == sorted(rest.taken), "out of order"
+    deadline = time.monotonic() + 15
+    while (text := refused(daemon.address, 100_000)) is not None:
+        assert time.monotonic() < deadline, f"still refused after everything was consumed: {text}"
+        time.sleep(0.2)
+    rest.client.close()
+    daemon.kill()
+    daemon = environment.daemon(SMALL, data=mount / "data")
+    assert 100_000 in browse(daemon.address, "/queue/q")
+    daemon.stop()
+
+
+@test("kill -9 on a full disk: the daemon starts again and has every receipted message")
+def kill_on_a_full_disk(environment):
+    mount = environment.tmpfs("96m")
+    daemon = environment.daemon(SMALL, data=mount / "data")
+    producer = Producer(daemon.address, "/queue/q", window=32, padding=64 << 10)
+    pump([producer], lambda: producer.error is not None, what="filling the disk")
+    daemon.kill()
+    drain([producer])
+    daemon = environment.daemon(SMALL, data=mount / "data")
+    settler = Settler(daemon.address, "/queue/q", prefetch=50)
+    pump([settler], lambda: len(settler.settled) >= producer.receipted, what="consuming")
+    assert settler.taken == list(range(len(settler.taken))), "a hole or a wrong order"
+    until(lambda: refused(daemon.address, 100_000) is None, 15, "sending again")
+    daemon.stop()

@@ -1,0 +1,125 @@
+"""Starting, refusing to start, and stopping."""
+
+import re
+import time
+
+from harness import test
+from load import Producer, Settler, browse, drain, pump
+
+
+@test("a second daemon on the same directory ends with an error that names the lock")
+def second_daemon(environment):
+    first = environment.daemon()
+    second = environment.daemon(wait=False)
+    status = second.wait()
+    assert status not in (0, -6, -11, -4), f"exit status {status}: {second.log()}"
+    assert "lock" in second.log().lower() and str(environment.data) in second.log(), second.log()
+    with first.connect() as client:
+        client.send("/queue/q", "unharmed")
+    first.stop()
+
+
+@test("the start says where it listens, where the data lies and what recovery found")
+def start_report(environment):
+    daemon = environment.daemon()
+    with daemon.connect() as client:
+        client.send("/queue/q", "a")
+    daemon.kill()
+    daemon = environment.daemon()
+    log = daemon.log()
+    assert "listening" in log and str(environment.data) in log, log
+    assert re.search(r"recovered.* messages=1\b", log) and re.search(r" ms=\d+", log), log
+    daemon.stop()
+
+
+@test("SIGTERM under load: exit 0 within 5 seconds, nothing receipted is lost")
+def terminate_under_load(environment):
+    daemon = environment.daemon()
+    producers = [Producer(daemon.address, f"/queue/q{number}", window=1000) for number in range(4)]
+    settler = Settler(daemon.address, "/queue/q0")
+    everybody = [*producers, settler]
+    pump(everybody, lambda: min(producer.receipted for producer in producers) > 1000)
+    start = time.monotonic()
+    daemon.terminate()
+    pump(everybody, lambda: False, 10, "closing of the connections")
+    status = daemon.wait(10)
+    seconds = time.monotonic() - start
+    drain(everybody)
+    assert status == 0, f"exit status {status}: {daemon.log()[-2000:]}"
+    assert seconds <= 5, f"it took {seconds:.1f} s"
+    daemon = environment.daemon()
+    for number, producer in enumerate(producers):
+        found = browse(daemon.address, f"/queue/q{number}")
+        gone = set(settler.taken) if number == 0 else set()
+        lost = set(range(producer.receipted)) - gone - set(found)
+        assert not lost, f"q{number}: receipted and lost: {sorted(lost)[:5]}"
+        assert found == sorted(found)
+        if number == 0:
+            assert not set(settler.settled) & set(found), "settled and back"
+    daemon.stop()
+
+
+@test("SIGTERM with idle and half-open connections ends at once")
+def terminate_idle(environment):
+    daemon = environment.daemon()
+    clients = [daemon.connect(connect=number % 2 == 0) for number in range(20)]
+    clients[0].subscribe("/queue/q")
+    start = time.monotonic()
+    daemon.stop()
+    assert time.monotonic() - start < 5
+    for client in clients:
+        client.expect_close()
+
+
+@test("SIGTERM right after the start is announced is a clean stop")
+def terminate_at_once(environment):
+    for _ in range(10):
+        environment.daemon().stop()
+
+
+@test("every mistake in the configuration is told at once, with file, line and suggestion")
+def configuration_mistakes(environment):
+    path = environment.file("broken.toml", (
+        '[storage]\nfsnyc = "always"\nsegment_size = "a lot"\n\n[stomp]\nmax_headers = "many"\n'))
+    for extra in ([], ["--check"]):
+        daemon = environment.run_daemon(
+            [environment.options.daemon, "--config", str(path), "--data",
+             str(environment.data), "--listen", "127.0.0.1:0", *extra], wait=False)
+        assert daemon.wait() == 1, daemon.log()
+        log = daemon.log()
+        assert "broken.toml" in log, log
+        assert "fsync" in log, f"no suggestion: {log}"
+        for line, word in ((2, "fsnyc"), (3, "segment_size"), (6, "max_headers")):
+            assert re.search(rf"(:|line ){line}\b.*{word}", log), f"line {line}, {word}: {log}"
+        assert not environment.data.exists(), "a refused configuration touched the disk"
+
+
+@test("--check accepts a good configuration and starts nothing")
+def configuration_check(environment):
+    path = environment.file("good.toml", '[storage]\nfsync = "50ms"\n\n[defaults]\nprefetch = 5\n')
+    daemon = environment.run_daemon(
+        [environment.options.daemon, "--config", str(path), "--data", str(environment.data),
+         "--check"], wait=False)
+    assert daemon.wait() == 0, daemon.log()
+    assert not environment.data.exists()
+
+
+@test("a configuration file that is not there ends with an error that names it")
+def configuration_missing(environment):
+    daemon = environment.run_daemon(
+        [environment.options.daemon, "--config", str(environment.directory / "none.toml")],
+        wait=False)
+    assert daemon.wait() == 1, daemon.log()
+    assert "none.toml" in daemon.log(), daemon.log()
+
+
+@test("a port in use ends with an error that names the address")
+def port_in_use(environment):
+    first = environment.daemon()
+    address = "{}:{}".format(*first.address)
+    second = environment.run_daemon(
+        [environment.options.daemon, "--data", str(environment.directory / "other"),
+         "--listen", address], wait=False)
+    assert second.wait() not in (0, -4, -6, -11), second.log()
+    assert address in second.log(), second.log()
+    first.stop()

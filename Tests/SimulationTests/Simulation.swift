@@ -1,0 +1,311 @@
+import Base
+import TestSupport
+
+@testable import LogStore
+
+// One simulation: a store over a simulated disk, driven step by step from one thread by one seed.
+//
+// A run is several lives. In each the workload calls the store and notes every call in the model's
+// history, ends turns, lets jobs be performed in a drawn order and their results arrive late. A life
+// ends by a power cut or a killed process, between steps or inside any call to the disk; then the
+// store is opened again, perhaps dying again while it recovers, and what it holds must be something
+// that the history allows. The last life ends cleanly, and must lose nothing.
+
+/// What a simulation found wrong.
+struct SimulationFailure: Error {
+    let text: String
+}
+
+/// One seeded run.
+final class Simulation {
+    typealias Files = SimulatedFileSystem
+
+    static let directory = "/data"
+
+    let seed: UInt64
+    var random: SeededGenerator
+    let files: SimulatedFileSystem
+    var options = LogStoreOptions()
+    var history = ModelHistory()
+    var now = MonotonicTime(nanoseconds: 0)
+
+    // One life.
+
+    var store: LogStore
+    var lock: Files.File
+    var worker: StoreWorker<Files>
+    var writer: SegmentWriter<Files>
+    /// Jobs that nobody has performed yet.
+    var jobs: [StoreJob] = []
+    /// Results that the store was not told yet.
+    var results: [StoreResult] = []
+    /// The group that ends at the end of a turn, and the history's place there.
+    var turns: [(group: UInt64, place: Int)] = []
+    /// Where the last turn ended.
+    var turnPlace = 0
+    /// Before this place everything is written, and safe from a killed process.
+    var writtenPlace = 0
+    /// Before this place everything is synced, and safe from a power cut.
+    var syncedPlace = 0
+    /// The queues with an open fetch, and where it began.
+    var fetches: [UInt32: UInt64] = [:]
+    /// The error with which the store ended.
+    var failure: FileError?
+    /// Whether errors were asked of the disk in this life.
+    var expectsErrors = false
+
+    // What happened, for statistics and failures.
+
+    var counts = SimulationCounts()
+    private let keepsTrace: Bool
+    private var trace: [String] = []
+
+    /// Prepares a run; one that `keepsTrace` is slower and can tell its last events.
+    init(seed: UInt64, keepsTrace: Bool = false) throws {
+        self.seed = seed
+        self.keepsTrace = keepsTrace
+        random = SeededGenerator(seed: seed)
+        files = SimulatedFileSystem(
+            seed: random.next(),
+            options: .init(
+                sectorSizeBytes: random.oneIn(3) ? 4_096 : 512,
+                keepsNameOrder: !random.oneIn(3)
+            )
+        )
+        options = Self.draw(&random)
+        let opened = try Self.open(files, options, &random)
+        store = opened.store
+        lock = opened.lock
+        worker = StoreWorker(files, directory: Self.directory, store: store.id)
+        writer = worker.makeWriter()
+        takeJobs()
+    }
+
+    /// Small segments, so that files begin, fill, and go all the time.
+    private static func draw(_ random: inout SeededGenerator) -> LogStoreOptions {
+        var options = LogStoreOptions()
+        options.segmentBytes = [8, 16, 32, 64].randomElement(using: &random).map { $0 << 10 } ?? 0
+        options.chunkBytes = random.oneIn(2) ? 4_096 : 16_384
+        options.tailBytes = random.oneIn(2) ? 4_096 : 40_000
+        options.postingCacheBytes = random.oneIn(2) ? 200 : 1 << 20
+        options.preallocates = !random.oneIn(4)
+        options.minFreeDiskBytes = 0
+        options.checkpointInterval = .milliseconds(random.oneIn(2) ? 1 : 20)
+        switch Int.random(in: 0..<8, using: &random) {
+        case 0: options.fsync = .never
+        case 1: options.fsync = .every(.milliseconds(5))
+        default: options.fsync = .always
+        }
+        return options
+    }
+
+    static func open(
+        _ files: Files,
+        _ options: LogStoreOptions,
+        _ random: inout SeededGenerator
+    ) throws(LogStoreError) -> Recovery<Files>.Opened {
+        try Recovery.open(
+            files,
+            directory: directory,
+            options: options,
+            now: WallTime(milliseconds: 1_000),
+            using: &random
+        )
+    }
+
+    // MARK: - The run
+
+    /// Plays all lives; throws what is wrong.
+    func run() throws {
+        for _ in 0..<Int.random(in: 1...4, using: &random) {
+            try live()
+            try die()
+        }
+        try live()
+        try stopCleanly()
+    }
+
+    private func live() throws {
+        if random.oneIn(2) {
+            files.crashAtOperation =
+                files.operationCount + Int.random(in: 1...150, using: &random)
+        }
+        if random.oneIn(6) { orderErrors() }
+        // Some lives only open the store: what they found must then be safe already.
+        let turnCount = random.oneIn(5) ? 0 : Int.random(in: 5...60, using: &random)
+        for _ in 0..<turnCount where failure == nil {
+            try turn()
+        }
+    }
+
+    /// Asks the disk for errors in this life.
+    private func orderErrors() {
+        expectsErrors = true
+        let operation =
+            [SimulatedOperation.write, .syncData, .rename, .create, .syncDirectory, .remove]
+            .randomElement(using: &random) ?? .write
+        let reason: FileError.Reason = random.oneIn(2) ? .noSpace : .other(5)
+        files.fail(
+            SimulatedFault(
+                operation,
+                reason,
+                skip: Int.random(in: 0..<30, using: &random),
+                times: Int.random(in: 1...3, using: &random)
+            )
+        )
+        note("the disk is to fail \(operation) with \(reason)")
+    }
+
+    /// Some calls, the end of the turn, some work on the disk.
+    private func turn() throws {
+        for _ in 0..<Int.random(in: 0...8, using: &random) { try call() }
+        endTurn()
+        for _ in 0..<Int.random(in: 0...6, using: &random) where failure == nil { try work() }
+    }
+
+    /// Ends the turn and remembers which group covers it.
+    func endTurn() {
+        now = now.advanced(by: Interval(nanoseconds: .random(in: 0...2_000_000, using: &random)))
+        guard failure == nil else { return }
+        if random.oneIn(8) { store.tick(now: now) } else { store.submit(now: now) }
+        noteTurnEnd()
+        note("turn \(history.place) in group \(store.pendingGroup ?? 0)")
+        takeJobs()
+    }
+
+    /// Remembers which group covers the turn, if the turn changed anything.
+    func noteTurnEnd() {
+        guard history.place > turnPlace else { return }
+        history.append(.turnEnd)
+        turnPlace = history.place
+        if let group = store.pendingGroup { turns.append((group, turnPlace)) }
+    }
+
+    // MARK: - Jobs
+
+    func takeJobs() {
+        jobs += store.takeJobs()
+    }
+
+    /// Performs one job, or brings one result to the store.
+    func work() throws {
+        if !results.isEmpty, jobs.isEmpty || random.oneIn(2) {
+            let index = Int.random(in: 0..<results.count, using: &random)
+            try deliver(results.remove(at: index))
+        } else if !jobs.isEmpty {
+            let index = Int.random(in: 0..<jobs.count, using: &random)
+            try perform(jobs.remove(at: index))
+        }
+    }
+
+    func perform(_ job: StoreJob) throws {
+        note("perform \(Self.name(job))")
+        let result = result(of: job)
+        counts.jobs += 1
+        if case .written(let job, nil) = result {
+            let place = turns.last { $0.group <= job.group }?.place ?? 0
+            writtenPlace = max(writtenPlace, place)
+            if job.syncs { syncedPlace = max(syncedPlace, place) }
+        }
+        results.append(result)
+    }
+
+    func result(of job: StoreJob) -> StoreResult {
+        if case .write(let job) = job { writer.perform(job) } else { worker.perform(job) }
+    }
+
+    func deliver(_ result: StoreResult) throws {
+        store.complete(result, now: now)
+        takeJobs()
+        try takeIn()
+    }
+
+    /// Performs and delivers until nothing is left to do.
+    func drain() throws {
+        while failure == nil, !jobs.isEmpty || !results.isEmpty { try work() }
+    }
+
+    private static func name(_ job: StoreJob) -> String {
+        switch job {
+        case .write(let job): "write up to group \(job.group), \(job.end), syncs \(job.syncs)"
+        case .read(let job): "read of queue \(job.queue.value) from segment \(job.segment)"
+        case .checkpoint(let job): "checkpoint \(job.number)"
+        case .prepareSpare(let job): "spare \(job.number) of \(job.recycles ?? 0)"
+        case .remove(let segments): "remove \(segments)"
+        case .checkSpace: "space"
+        }
+    }
+
+    // MARK: - Notices
+
+    func takeIn() throws {
+        for notice in store.takeNotices() {
+            switch notice {
+            case .durable(let group):
+                note("durable: group \(group)")
+                try markDurable(group)
+            case .fetched(let result):
+                if !files.isDead { try check(result) }
+            case .pressure, .sendsRefused:
+                break
+            case .damaged(let damage):
+                // A read that the process did not live to finish.
+                if files.isDead { break }
+                throw SimulationFailure(text: "sound bytes are called damaged: \(damage)")
+            case .failed(let error):
+                note("the store has ended: \(error)")
+                failure = error
+                guard files.isDead || expectsErrors else {
+                    throw SimulationFailure(text: "the store has ended for nothing: \(error)")
+                }
+            }
+        }
+    }
+
+    /// What the store reports as durable must be so by its rule.
+    private func markDurable(_ group: UInt64) throws {
+        let place = turns.last { $0.group <= group }?.place ?? 0
+        let certain = options.fsync == .always ? syncedPlace : writtenPlace
+        guard place <= certain else {
+            throw SimulationFailure(text: "group \(group) is reported durable and is not")
+        }
+        history.markDurable(upTo: min(place, syncedPlace))
+        turns.removeAll { $0.group <= group && $0.place <= syncedPlace }
+    }
+
+    // MARK: - Telling
+
+    func note(_ text: @autoclosure () -> String) {
+        guard keepsTrace else { return }
+        if trace.count >= 160 { trace.removeFirst(80) }
+        trace.append(text())
+    }
+
+    /// The last events, for a failure's message.
+    var recentEvents: String { trace.suffix(60).joined(separator: "\n  ") }
+}
+
+/// How much a run tried.
+struct SimulationCounts {
+    var calls = 0
+    var jobs = 0
+    var fetches = 0
+    var coldFetches = 0
+    var powerCuts = 0
+    var kills = 0
+    var deathsInRecovery = 0
+    var tornTails = 0
+    var segments = 0
+
+    mutating func add(_ other: SimulationCounts) {
+        calls += other.calls
+        jobs += other.jobs
+        fetches += other.fetches
+        coldFetches += other.coldFetches
+        powerCuts += other.powerCuts
+        kills += other.kills
+        deathsInRecovery += other.deathsInRecovery
+        tornTails += other.tornTails
+        segments += other.segments
+    }
+}
