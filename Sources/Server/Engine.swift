@@ -35,7 +35,7 @@ final class Engine {
         let files = PosixFileSystem()
         let begin = SystemClock.now()
         var generator = SystemRandomNumberGenerator()
-        let opened = try Recovery.open(
+        let opened = try Recovery.openOnDisk(
             files,
             directory: directory,
             options: configuration.storeOptions,

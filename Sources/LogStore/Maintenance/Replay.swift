@@ -307,26 +307,6 @@ struct Replay<Files: FileSystem> {
         }
     }
 
-    /// Makes durable what nobody vouches for: it is served from now on, so it must not vanish in a
-    /// power cut.
-    ///
-    /// The bytes are written again first. The store may have ended because a sync failed, and then the
-    /// kernel may hold pages that it believes clean and that never reached the disk.
-    private func secure(
-        _ scanner: inout SegmentScanner<Files>,
-        upTo end: Int
-    ) throws(FileError) {
-        let vouched = max(scanner.durable, position)
-        guard vouched < LogPosition(segment: scanner.segment, offset: end) else { return }
-        var offset = vouched.segment == scanner.segment ? vouched.offset : 0
-        while offset < end {
-            let count = min(BlockReader<Files>.blockBytes, end - offset)
-            try scanner.rewrite(offset, count)
-            offset += count
-        }
-        try scanner.reader.files.syncData(scanner.reader.file)
-    }
-
     private mutating func finishScan(
         _ scanner: SegmentScanner<Files>,
         _ kind: ScanEnd,
@@ -345,6 +325,26 @@ struct Replay<Files: FileSystem> {
             end: LogPosition(segment: segment, offset: offset),
             state: state
         )
+    }
+
+    /// Makes durable what nobody vouches for: it is served from now on, so it must not vanish in a
+    /// power cut.
+    ///
+    /// The bytes are written again first. The store may have ended because a sync failed, and then the
+    /// kernel may hold pages that it believes clean and that never reached the disk.
+    private func secure(
+        _ scanner: inout SegmentScanner<Files>,
+        upTo end: Int
+    ) throws(FileError) {
+        let vouched = max(scanner.durable, position)
+        guard vouched < LogPosition(segment: scanner.segment, offset: end) else { return }
+        var offset = vouched.segment == scanner.segment ? vouched.offset : 0
+        while offset < end {
+            let count = min(BlockReader<Files>.blockBytes, end - offset)
+            try scanner.rewrite(offset, count)
+            offset += count
+        }
+        try scanner.reader.files.syncData(scanner.reader.file)
     }
 
     private mutating func segmentEnded(
