@@ -127,6 +127,7 @@ let package = Package(
             dependencies: [
                 "Base", "Broker", "Server", "StompCodec", "TestSupport", nioCore, nioEmbedded,
                 nioPosix, logging,
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],
             swiftSettings: strict
         ),
