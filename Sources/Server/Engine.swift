@@ -41,7 +41,7 @@ final class Engine {
             directory: directory,
             options: configuration.storeOptions,
             now: begin.wall,
-            using: &generator
+            newID: StoreID(using: &generator)
         )
         let target = NIOLoopBoundBox<Engine?>.makeEmptyBox(eventLoop: eventLoop)
         driver = StoreDriver(opened, files: files, directory: directory) {

@@ -234,14 +234,31 @@ extension Recovery where Files == PosixFileSystem {
     /// `open` on the system's files.
     ///
     /// A concrete entry point in the module of the generic code, so that it is compiled for these
-    /// files: an unspecialised replay is three times slower.
+    /// files: an unspecialised replay is three times slower. A new store gets `newID`.
     package static func openOnDisk(
         _ files: PosixFileSystem,
         directory: String,
         options: LogStoreOptions,
         now: WallTime,
-        using generator: inout SystemRandomNumberGenerator
+        newID: StoreID
     ) throws(LogStoreError) -> Opened {
-        try open(files, directory: directory, options: options, now: now, using: &generator)
+        var generator = GivenID(words: [newID.low, newID.high])
+        return try open(
+            files,
+            directory: directory,
+            options: options,
+            now: now,
+            using: &generator
+        )
+    }
+}
+
+/// Gives out the two words of a store's id that the caller drew.
+private struct GivenID: RandomNumberGenerator {
+    var words: [UInt64]
+
+    mutating func next() -> UInt64 {
+        invariant(!words.isEmpty, "a store's id has two words")
+        return words.removeLast()
     }
 }
