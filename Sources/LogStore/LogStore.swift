@@ -54,7 +54,11 @@ package final class LogStore {
     var nextSpare: UInt64 = 1
     var isPreparing = false
     var spareRefusal: String?
-    var spaceRefusal: String?
+    var space = SpaceAccount()
+    /// The rest of a write that found the disk full, for the next tick.
+    var blockedWrite: WriteJob?
+    /// Dropped segments whose files could not be removed, for the next tick.
+    var removalsToRetry: [UInt32] = []
     var announcedRefusal: String?
     var checkpointWanted = true
     var forcesSync = false
@@ -102,6 +106,7 @@ package final class LogStore {
             }
         }
         prepareSpare()
+        askForSpace()
     }
 
     // MARK: Reading state
@@ -432,6 +437,9 @@ package final class LogStore {
 
         let next = segment + 1
         let spare = spares.isEmpty ? nil : spares.removeFirst()
+        // A prepared file has its bytes; any other takes them from the disk as it grows.
+        space.claim(max(0, tail.end.offset - options.segmentBytes))
+        if spare == nil { space.claim(options.segmentBytes) }
         seed = id.seed(ofSegment: next)
         tail.beginSegment(next)
         handedTo = tail.end
@@ -439,6 +447,8 @@ package final class LogStore {
         beginSegment(spare: spare, createdMilliseconds: 0)
         checkpointWanted = true
         prepareSpare()
+        askForSpace()
+        updateRefusal()
     }
 
     /// Has the writer begin the segment at the tail, and appends its header.
@@ -516,7 +526,11 @@ package final class LogStore {
         if spares.isEmpty { prepareSpare() }
         for job in readsToRetry { jobs.append(.read(job)) }
         readsToRetry = []
-        jobs.append(.checkSpace)
+        if let job = blockedWrite { jobs.append(.write(job)) }
+        blockedWrite = nil
+        if !removalsToRetry.isEmpty { jobs.append(.remove(removalsToRetry)) }
+        removalsToRetry = []
+        askForSpace()
         submit(now: now)
     }
 
@@ -595,19 +609,22 @@ package final class LogStore {
         case .read(let result): finishRead(result)
         case .checkpointed(let job, let error): checkpointed(job, error, now: now)
         case .sparePrepared(let job, let error): sparePrepared(job, error)
-        case .removed(let segments, let error):
-            if error == nil { for segment in segments { state.segments.left(segment) } }
+        case .removed(let segments, let error): removed(segments, error)
         case .space(let freeBytes):
-            let isLow = freeBytes.map { $0 < options.minFreeDiskBytes } ?? false
-            spaceRefusal =
-                isLow
-                ? "\(ByteCount(freeBytes ?? 0)) of disk are free, below min_free_disk = "
-                    + "\(ByteCount(options.minFreeDiskBytes))" : nil
+            space.answer(freeBytes)
             updateRefusal()
         }
     }
 
     func written(_ job: WriteJob, _ error: FileError?, now: MonotonicTime) {
+        if let error, job.canRepeat {
+            // Not a byte of it was promised to anyone yet: it waits for space, as its senders do.
+            blockedWrite = job
+            space.ranOut()
+            updateRefusal()
+            invariant(error.reason == .noSpace, "a write is repeated after \(error)")
+            return
+        }
         isWriting = false
         if let error {
             failure = error
