@@ -7,6 +7,7 @@ import TestSupport
 extension Simulation {
     /// Ends the process or cuts the power, opens the store again, and compares.
     func die() throws {
+        isDiskTaken = false
         learnLateResults()
         var isPowerCut = endProcess()
         while true {
@@ -37,10 +38,15 @@ extension Simulation {
     func stopCleanly() throws {
         files.crashAtOperation = nil
         files.clearFaults()
+        files.capacityBytes = capacityBytes
         // The result of a write that failed may still be on its way.
         if !files.isDead { try drain() }
         if failure != nil || files.isDead { try die() }
         endTurn()
+        try drain()
+        // What found no space is tried again at a tick.
+        store.tick(now: now)
+        takeJobs()
         try drain()
         store.requestCheckpoint()
         endTurn()
@@ -93,6 +99,7 @@ extension Simulation {
         jobs.removeAll()
         results.removeAll()
         files.clearFaults()
+        files.capacityBytes = capacityBytes
         let isPowerCut = !random.oneIn(3)
         note(isPowerCut ? "POWER CUT" : "KILL")
         if isPowerCut {
@@ -112,6 +119,7 @@ extension Simulation {
         worker = StoreWorker(files, directory: Self.directory, store: store.id)
         writer = worker.makeWriter()
         failure = nil
+        refusal = nil
         expectsErrors = false
         fetches.removeAll()
         turns.removeAll()

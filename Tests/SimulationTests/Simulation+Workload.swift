@@ -34,6 +34,13 @@ extension Simulation {
     }
 
     private func drawContent() -> Content {
+        if let bodyBytesMax {
+            return Content(
+                key: random.next(),
+                headerBytes: .random(in: 0...60, using: &random),
+                bodyBytes: .random(in: 0...(random.oneIn(8) ? bodyBytesMax : 400), using: &random)
+            )
+        }
         let bodyBytes =
             switch Int.random(in: 0..<200, using: &random) {
             case 0: Int.random(in: 5_000...40_000, using: &random)
@@ -51,13 +58,13 @@ extension Simulation {
 
     // MARK: - Calls
 
-    private func declare() {
+    func declare() {
         guard history.current.queues.count < 8 else { return }
         let name = "queue-\(random.next() % 1_000)"
         add(.declare(store.declare(name).value, name))
     }
 
-    private func enqueue() {
+    func enqueue() {
         guard store.refusal == nil else { return }
         guard let queue = pickQueue() else { return declare() }
         if let change = enqueueChange([queue], drawContent()) { add(change) }
@@ -104,13 +111,13 @@ extension Simulation {
     }
 
     /// A consumer's acknowledgements: the oldest entries.
-    private func settleInOrder() {
+    func settleInOrder() {
         guard let id = pickQueue(), let queue = history.current.queues[id] else { return }
         let count = random.oneIn(10) ? queue.entries.count : .random(in: 1...6, using: &random)
         for entry in queue.entries.prefix(count) { add(settleChange(id, entry)) }
     }
 
-    private func settleAnywhere() {
+    func settleAnywhere() {
         guard let id = pickQueue(),
             let entry = history.current.queues[id]?.entries.randomElement(using: &random)
         else { return }
@@ -130,11 +137,11 @@ extension Simulation {
         return .requeue(id, entry.sequence, count)
     }
 
-    private func requeue() {
+    func requeue() {
         if let change = requeueChange() { add(change) }
     }
 
-    private func purge() {
+    func purge() {
         guard let id = pickQueue(), let queue = history.current.queues[id] else { return }
         let end = UInt64.random(in: 1...queue.next, using: &random)
         store.purge(QueueID(id), below: EntrySequence(end))

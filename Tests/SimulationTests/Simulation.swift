@@ -16,12 +16,21 @@ struct SimulationFailure: Error {
     let text: String
 }
 
+/// What a run tries.
+enum SimulationKind: Sendable {
+    /// Power cuts, killed processes and errors at any point.
+    case crashes
+    /// A small disk, filled and emptied.
+    case fullDisk
+}
+
 /// One seeded run.
 final class Simulation {
     typealias Files = SimulatedFileSystem
 
     static let directory = "/data"
 
+    let kind: SimulationKind
     let seed: UInt64
     var random: SeededGenerator
     let files: SimulatedFileSystem
@@ -51,6 +60,13 @@ final class Simulation {
     var fetches: [UInt32: UInt64] = [:]
     /// The error with which the store ended.
     var failure: FileError?
+    /// Why the store last said that it refuses sends.
+    var refusal: String?
+    /// The disk's size, if it is to become full, and the largest body that is then sent.
+    var capacityBytes: Int?
+    var bodyBytesMax: Int?
+    /// Whether something else took all free space, so that writes may find none.
+    var isDiskTaken = false
     /// Whether errors were asked of the disk in this life.
     var expectsErrors = false
 
@@ -61,7 +77,8 @@ final class Simulation {
     private var trace: [String] = []
 
     /// Prepares a run; one that `keepsTrace` is slower and can tell its last events.
-    init(seed: UInt64, keepsTrace: Bool = false) throws {
+    init(seed: UInt64, _ kind: SimulationKind = .crashes, keepsTrace: Bool = false) throws {
+        self.kind = kind
         self.seed = seed
         self.keepsTrace = keepsTrace
         random = SeededGenerator(seed: seed)
@@ -73,6 +90,11 @@ final class Simulation {
             )
         )
         options = Self.draw(&random)
+        if kind == .fullDisk {
+            capacityBytes = Self.drawFullDisk(&options, &random)
+            files.capacityBytes = capacityBytes
+            bodyBytesMax = options.segmentBytes / 8
+        }
         let opened = try Self.open(files, options, &random)
         store = opened.store
         lock = opened.lock
@@ -117,6 +139,13 @@ final class Simulation {
 
     /// Plays all lives; throws what is wrong.
     func run() throws {
+        switch kind {
+        case .crashes: try runWithCrashes()
+        case .fullDisk: try runOnFullDisk()
+        }
+    }
+
+    private func runWithCrashes() throws {
         for _ in 0..<Int.random(in: 1...4, using: &random) {
             try live()
             try die()
@@ -207,7 +236,20 @@ final class Simulation {
             writtenPlace = max(writtenPlace, place)
             if job.syncs { syncedPlace = max(syncedPlace, place) }
         }
+        try checkSpace(result)
         results.append(result)
+    }
+
+    /// Space must be refused to senders before a write or a checkpoint finds none.
+    private func checkSpace(_ result: StoreResult) throws {
+        if case .written(let job, _?) = result, job.canRepeat { counts.blockedWrites += 1 }
+        guard !isDiskTaken, !expectsErrors else { return }
+        switch result {
+        case .written(_, let error?), .checkpointed(_, let error?):
+            guard error.reason == .noSpace else { return }
+            throw SimulationFailure(text: "the disk is full without a refusal: \(error)")
+        default: return
+        }
     }
 
     func result(of job: StoreJob) -> StoreResult {
@@ -246,8 +288,11 @@ final class Simulation {
                 try markDurable(group)
             case .fetched(let result):
                 if !files.isDead { try check(result) }
-            case .pressure, .sendsRefused:
+            case .pressure:
                 break
+            case .sendsRefused(let reason):
+                note("sends are refused: \(reason ?? "no more")")
+                refusal = reason
             case .damaged(let damage):
                 // A read that the process did not live to finish.
                 if files.isDead { break }
@@ -296,6 +341,8 @@ struct SimulationCounts {
     var deathsInRecovery = 0
     var tornTails = 0
     var segments = 0
+    var fullDisks = 0
+    var blockedWrites = 0
 
     mutating func add(_ other: SimulationCounts) {
         calls += other.calls
@@ -307,5 +354,7 @@ struct SimulationCounts {
         deathsInRecovery += other.deathsInRecovery
         tornTails += other.tornTails
         segments += other.segments
+        fullDisks += other.fullDisks
+        blockedWrites += other.blockedWrites
     }
 }
