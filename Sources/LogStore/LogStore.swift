@@ -468,7 +468,9 @@ package final class LogStore {
     func footerSources() -> [SegmentFooter.Source] {
         activeQueues.compactMap { queue in
             let extents = queue.extents.filter { $0.segment == tail.segment }
-            guard let first = extents.first?.firstUnsettled(from: 0), first >= queue.activeFirst
+            // Without the places of all of them, which damage can take, readers look for themselves.
+            guard let first = extents.first?.firstUnsettled(from: 0), first >= queue.activeFirst,
+                first - queue.activeFirst < UInt64(queue.activeOffsets.count)
             else { return nil }
             return SegmentFooter.Source(
                 queue: queue.id,

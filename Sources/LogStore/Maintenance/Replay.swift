@@ -155,7 +155,7 @@ struct Replay<Files: FileSystem> {
     }
 
     /// The durable position that a segment's first group vouches for, or nil if the file was never
-    /// begun: no header of its own and no group anywhere.
+    /// begun: no header of its own and no record anywhere.
     private func firstGroup(of segment: UInt32) throws(LogStoreError) -> LogPosition? {
         do throws(FileError) {
             let file = try files.open(path(segment), .read)
@@ -165,7 +165,11 @@ struct Replay<Files: FileSystem> {
             var scanner = SegmentScanner(reader, segment: segment, store: store, start: ScanStart())
             if case .group(let group) = try scanner.next() { return group.durable }
             if isHeaderSound { return LogPosition(value: 0) }
-            return try anyGroup(in: segment, file)
+            if let durable = try anyRecord(in: segment, file) { return durable }
+            // The checkpoint was taken when the segment had records, whatever became of them.
+            let isCheckpointed =
+                segment == position.segment && position.offset > SegmentHeader.byteCount
+            return isCheckpointed ? LogPosition(value: 0) : nil
         } catch { throw .file(error) }
     }
 
@@ -180,25 +184,29 @@ struct Replay<Files: FileSystem> {
         } catch { return false }
     }
 
-    private func anyGroup(
+    /// What the first sound group vouches for, or nothing durable if there are only other records.
+    private func anyRecord(
         in segment: UInt32,
         _ file: Files.File
     ) throws(FileError) -> LogPosition? {
         var reader = try BlockReader(files, file)
         let seed = store.seed(ofSegment: segment)
+        var found: LogPosition?
         var at = SegmentHeader.byteCount
-        while try reader.load(at, GroupRecord.length) {
-            let bytes = reader.window.span.bytes
-            let local = at - reader.start
-            if let header = RecordHeader(bytes, at: local), header.kind == .group,
-                header.length == GroupRecord.length, header.isSound(bytes, at: local, seed: seed),
-                let group = GroupRecord(header, bytes, at: local)
+        while try reader.load(at, RecordHeader.byteCount) {
+            if let header = RecordHeader(reader.window.span.bytes, at: at - reader.start),
+                try reader.load(at, header.length),
+                header.isSound(reader.window.span.bytes, at: at - reader.start, seed: seed)
             {
-                return group.durable
+                let bytes = reader.window.span.bytes
+                if let group = GroupRecord(header, bytes, at: at - reader.start) {
+                    return group.durable
+                }
+                found = LogPosition(value: 0)
             }
             at += 8
         }
-        return nil
+        return found
     }
 
     private mutating func replay(
@@ -381,7 +389,9 @@ struct Replay<Files: FileSystem> {
         } else if let record = MessageRecord(header, bytes, at: local) {
             for index in 0..<record.entryCount {
                 let (id, sequence) = record.entry(index, in: bytes)
-                state.queue(id)?.restoreOffset(sequence.value, offset: UInt32(offset))
+                guard let queue = state.queue(id) else { continue }
+                if !queue.isNamed(in: segment) { queue.beginSegment(segment) }
+                queue.restoreOffset(sequence.value, offset: UInt32(offset))
             }
         }
     }
@@ -426,6 +436,8 @@ struct Replay<Files: FileSystem> {
                     )
                 guard sequence.value >= queue.nextSequence else { continue }
                 noteLost(queue, upTo: sequence.value)
+                // Its name's record may be damaged.
+                if !queue.isNamed(in: segment) { queue.beginSegment(segment) }
                 state.append(
                     to: queue,
                     sequence.value,

@@ -54,7 +54,8 @@ struct SegmentScanner<Files: FileSystem> {
     /// After damage: records count without knowing their group, up to the next group's header.
     private var isBetweenGroups = false
     private var footerOffset: Int?
-    private var inUnit = false
+    /// What `laterProof` found.
+    private var proof: LogPosition?
 
     init(
         _ reader: BlockReader<Files>,
@@ -135,8 +136,8 @@ struct SegmentScanner<Files: FileSystem> {
     /// Decides between the end and damage where no fitting record stands.
     private mutating func bad() throws(FileError) -> ScanEvent {
         let position = LogPosition(segment: segment, offset: offset)
-        if durable <= position {
-            durable = max(durable, try laterProof(after: position) ?? durable)
+        if durable.segment == segment || durable <= position {
+            durable = max(durable, try laterProof())
         }
         guard durable > position else {
             return .end(offset == groupEnd || isBetweenGroups ? .clean : .torn)
@@ -163,12 +164,13 @@ struct SegmentScanner<Files: FileSystem> {
         return group.epoch >= epoch && group.number >= (nextGroup ?? 0)
     }
 
-    /// The durable position that a later group of this segment vouches for, if it lies after
-    /// `position`.
+    /// The durable position that the rest of this segment vouches for.
     ///
-    /// Reads to the file's end.
-    private mutating func laterProof(after position: LogPosition) throws(FileError) -> LogPosition?
-    {
+    /// Reads to the file's end, once: the last group vouches for most, and what it vouches for holds
+    /// for each damage before it.
+    private mutating func laterProof() throws(FileError) -> LogPosition {
+        if let proof { return proof }
+        var best = durable
         var at = offset + 8
         while try reader.load(at, GroupRecord.length) {
             let bytes = reader.window.span.bytes
@@ -178,12 +180,13 @@ struct SegmentScanner<Files: FileSystem> {
                 let header = RecordHeader(bytes, at: local),
                 header.isSound(bytes, at: local, seed: seed),
                 let group = GroupRecord(header, bytes, at: local),
-                group.epoch >= epoch, group.number >= (nextGroup ?? 0), group.durable > position
+                group.epoch >= epoch, group.number >= (nextGroup ?? 0)
             {
-                return group.durable
+                best = max(best, group.durable)
             }
             at += 8
         }
-        return nil
+        proof = best
+        return best
     }
 }
