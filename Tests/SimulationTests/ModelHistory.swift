@@ -116,7 +116,8 @@ struct ModelHistory {
             + "found \(found.summary), durable \(base.summary), at the end \(current.summary)"
     }
 
-    private mutating func restart(at state: ModelState) {
+    /// Begins again with a state that is durable.
+    mutating func restart(at state: ModelState) {
         base = state
         current = state
         droppedCount = place

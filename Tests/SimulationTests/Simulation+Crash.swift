@@ -113,7 +113,7 @@ extension Simulation {
     }
 
     /// Begins the next life.
-    private func begin(_ opened: Recovery<Files>.Opened) throws {
+    func begin(_ opened: Recovery<Files>.Opened) throws {
         store = opened.store
         lock = opened.lock
         worker = StoreWorker(files, directory: Self.directory, store: store.id)
@@ -125,7 +125,9 @@ extension Simulation {
         turns.removeAll()
         note("opened: \(opened.report)")
         if opened.report.tornBytes > 0 { counts.tornTails += 1 }
-        guard opened.report.damage.isEmpty, opened.report.unusedCheckpoints.isEmpty else {
+        guard toleratesDamage || opened.report.damage.isEmpty,
+            toleratesDamage || opened.report.unusedCheckpoints.isEmpty
+        else {
             throw SimulationFailure(text: "a crash is taken for damage: \(opened.report)")
         }
     }
@@ -144,7 +146,7 @@ extension Simulation {
     }
 
     /// Reads what the store holds, and checks each message by what was ever sent under its name.
-    private func readEverything() throws -> ModelState {
+    func readEverything() throws -> ModelState {
         var state = ModelState()
         for (id, name) in store.queueNames {
             guard let depth = store.depth(id) else {
@@ -160,8 +162,12 @@ extension Simulation {
                 }
                 from = next
             }
-            guard queue.entries.count == depth.messages,
-                queue.entries.first.map(\.sequence) ?? depth.next.value == depth.first.value
+            guard
+                !damage.isEmpty
+                    || queue.entries.count == depth.messages,
+                !damage.isEmpty
+                    || queue.entries.first.map(\.sequence) ?? depth.next.value
+                        == depth.first.value
             else {
                 throw SimulationFailure(
                     text: "queue \(id.value) has \(queue.entries.count) entries, but says \(depth)"
@@ -202,6 +208,8 @@ extension Simulation {
         for notice in store.takeNotices() {
             switch notice {
             case .fetched(let result): return (Self.entries(of: result), result.next.value)
+            case .damaged(let found) where toleratesDamage:
+                damage += found
             case .damaged(let damage):
                 throw SimulationFailure(text: "a crash is taken for damage: \(damage)")
             default: break
@@ -211,7 +219,8 @@ extension Simulation {
     }
 
     private func identify(_ id: UInt32, _ entry: FetchedEntry) throws -> ModelEntry {
-        guard let content = history.content(id, entry.sequence) else {
+        let sent = everSent[SettleKey(queue: id, sequence: entry.sequence)]
+        guard let content = toleratesDamage ? sent : history.content(id, entry.sequence) else {
             throw SimulationFailure(
                 text: "queue \(id) has entry \(entry.sequence), settled for good or never sent"
             )

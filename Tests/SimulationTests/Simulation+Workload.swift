@@ -89,7 +89,7 @@ extension Simulation {
                 to: QueueID(queues[0]),
                 at: time()
             )
-            return sequence.map { .enqueue([(queues[0], $0.value)], content) }
+            return sequence.map { noted([(queues[0], $0.value)], content) }
         }
         let sequences = store.enqueue(
             headers: headers.span.bytes,
@@ -97,7 +97,17 @@ extension Simulation {
             toAll: queues.map { QueueID($0) },
             at: time()
         )
-        return .enqueue(zip(queues, sequences).map { ($0, $1.value) }, content)
+        return noted(zip(queues, sequences).map { ($0, $1.value) }, content)
+    }
+
+    private func noted(_ entries: [(queue: UInt32, sequence: UInt64)], _ content: Content) -> Change
+    {
+        if kind == .damage {
+            for (queue, sequence) in entries {
+                everSent[SettleKey(queue: queue, sequence: sequence)] = content
+            }
+        }
+        return .enqueue(entries, content)
     }
 
     private func settleChange(_ id: UInt32, _ entry: ModelEntry) -> Change {

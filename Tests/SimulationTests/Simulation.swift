@@ -22,6 +22,8 @@ enum SimulationKind: Sendable {
     case crashes
     /// A small disk, filled and emptied.
     case fullDisk
+    /// Bits and sectors that change between two lives.
+    case damage
 }
 
 /// One seeded run.
@@ -31,6 +33,7 @@ final class Simulation {
     static let directory = "/data"
 
     let kind: SimulationKind
+    let sectorSizeBytes: Int
     let seed: UInt64
     var random: SeededGenerator
     let files: SimulatedFileSystem
@@ -67,6 +70,10 @@ final class Simulation {
     var bodyBytesMax: Int?
     /// Whether something else took all free space, so that writes may find none.
     var isDiskTaken = false
+    /// What every entry was sent with, and the damage that reads met; kept when damage is done.
+    var everSent: [SettleKey: Content] = [:]
+    var toleratesDamage = false
+    var damage: [Damage] = []
     /// Whether errors were asked of the disk in this life.
     var expectsErrors = false
 
@@ -82,10 +89,12 @@ final class Simulation {
         self.seed = seed
         self.keepsTrace = keepsTrace
         random = SeededGenerator(seed: seed)
+        let filesSeed = random.next()
+        sectorSizeBytes = random.oneIn(3) ? 4_096 : 512
         files = SimulatedFileSystem(
-            seed: random.next(),
+            seed: filesSeed,
             options: .init(
-                sectorSizeBytes: random.oneIn(3) ? 4_096 : 512,
+                sectorSizeBytes: sectorSizeBytes,
                 keepsNameOrder: !random.oneIn(3)
             )
         )
@@ -142,6 +151,7 @@ final class Simulation {
         switch kind {
         case .crashes: try runWithCrashes()
         case .fullDisk: try runOnFullDisk()
+        case .damage: try runWithDamage()
         }
     }
 
@@ -154,7 +164,7 @@ final class Simulation {
         try stopCleanly()
     }
 
-    private func live() throws {
+    func live() throws {
         if random.oneIn(2) {
             files.crashAtOperation =
                 files.operationCount + Int.random(in: 1...150, using: &random)
@@ -186,7 +196,7 @@ final class Simulation {
     }
 
     /// Some calls, the end of the turn, some work on the disk.
-    private func turn() throws {
+    func turn() throws {
         for _ in 0..<Int.random(in: 0...8, using: &random) { try call() }
         endTurn()
         for _ in 0..<Int.random(in: 0...6, using: &random) where failure == nil { try work() }
@@ -343,6 +353,7 @@ struct SimulationCounts {
     var segments = 0
     var fullDisks = 0
     var blockedWrites = 0
+    var damages = 0
 
     mutating func add(_ other: SimulationCounts) {
         calls += other.calls
@@ -356,5 +367,6 @@ struct SimulationCounts {
         segments += other.segments
         fullDisks += other.fullDisks
         blockedWrites += other.blockedWrites
+        damages += other.damages
     }
 }

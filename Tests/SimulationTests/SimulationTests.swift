@@ -36,6 +36,15 @@ struct SimulationTests {
         #expect(counts.powerCuts > 10)
     }
 
+    @Test(
+        "damage costs what it hit, is named, and never served",
+        arguments: 0..<laneCount
+    )
+    func damage(lane: Int) throws {
+        guard let counts = Self.play(.damage, lane: lane) else { return }
+        #expect(counts.damages > 100)
+    }
+
     /// Plays a lane's seeds; what it tried, if that was enough to expect variety of it.
     private static func play(_ kind: SimulationKind, lane: Int) -> SimulationCounts? {
         if let seed = environment("RADIATOR_SIMULATION_SEED") {
@@ -101,7 +110,7 @@ extension SimulationKind {
     /// Runs of this kind are so many times fewer, for they are longer.
     fileprivate var share: UInt64 {
         switch self {
-        case .crashes: 1
+        case .crashes, .damage: 1
         case .fullDisk: 10
         }
     }
