@@ -139,6 +139,7 @@ extension Simulation {
         if let problem = history.recover(found, atLeast: kept) {
             throw SimulationFailure(text: "after the crash \(problem)")
         }
+        counts.lostUnits += history.lostCount
         writtenPlace = history.place
         syncedPlace = history.place
         turnPlace = history.place

@@ -20,6 +20,8 @@ struct SimulationFailure: Error {
 enum SimulationKind: Sendable {
     /// Power cuts, killed processes and errors at any point.
     case crashes
+    /// The same under the rules that do not sync each group.
+    case lazySync
     /// A small disk, filled and emptied.
     case fullDisk
     /// Bits and sectors that change between two lives.
@@ -99,6 +101,11 @@ final class Simulation {
             )
         )
         options = Self.draw(&random)
+        if kind == .lazySync {
+            options.fsync =
+                random.oneIn(2)
+                ? .never : .every(.milliseconds(.random(in: 1...40, using: &random)))
+        }
         if kind == .fullDisk {
             capacityBytes = Self.drawFullDisk(&options, &random)
             files.capacityBytes = capacityBytes
@@ -149,7 +156,7 @@ final class Simulation {
     /// Plays all lives; throws what is wrong.
     func run() throws {
         switch kind {
-        case .crashes: try runWithCrashes()
+        case .crashes, .lazySync: try runWithCrashes()
         case .fullDisk: try runOnFullDisk()
         case .damage: try runWithDamage()
         }
@@ -354,6 +361,8 @@ struct SimulationCounts {
     var fullDisks = 0
     var blockedWrites = 0
     var damages = 0
+    /// Calls that were lost, as nobody had said that they are safe.
+    var lostUnits = 0
 
     mutating func add(_ other: SimulationCounts) {
         calls += other.calls
@@ -368,5 +377,6 @@ struct SimulationCounts {
         fullDisks += other.fullDisks
         blockedWrites += other.blockedWrites
         damages += other.damages
+        lostUnits += other.lostUnits
     }
 }

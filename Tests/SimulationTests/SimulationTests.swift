@@ -26,6 +26,17 @@ struct SimulationTests {
     }
 
     @Test(
+        "without a sync for each group, a killed process loses nothing, a power cut only the end",
+        arguments: 0..<laneCount
+    )
+    func lazySync(lane: Int) throws {
+        guard let counts = Self.play(.lazySync, lane: lane) else { return }
+        #expect(counts.powerCuts > 50)
+        #expect(counts.kills > 25)
+        #expect(counts.lostUnits > 100)
+    }
+
+    @Test(
         "a full disk refuses sends before anything fails, and takes them again when there is room",
         arguments: 0..<laneCount
     )
@@ -111,6 +122,7 @@ extension SimulationKind {
     fileprivate var share: UInt64 {
         switch self {
         case .crashes, .damage: 1
+        case .lazySync: 4
         case .fullDisk: 10
         }
     }
