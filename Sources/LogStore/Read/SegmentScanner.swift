@@ -85,7 +85,11 @@ struct SegmentScanner<Files: FileSystem> {
         if let footerOffset { return .end(.sealed(footerOffset: footerOffset)) }
         guard let header = try soundHeader(at: offset) else { return try bad() }
         if header.kind == .group { return try group(header) }
-        guard isBetweenGroups || offset + header.length <= groupEnd else { return try bad() }
+        // Without a group that speaks for it, a sound record may be what an earlier life left behind.
+        guard
+            isBetweenGroups
+                ? isVouched(offset) : offset + header.length <= groupEnd
+        else { return try bad() }
         if header.kind == .footer { footerOffset = offset }
         offset += header.length
         return .record(header)
@@ -149,15 +153,18 @@ struct SegmentScanner<Files: FileSystem> {
             at += 8
         }
         offset = at + RecordHeader.byteCount <= reader.size ? at : reader.size
-        isBetweenGroups = isBetweenGroups || offset >= groupEnd
-        if start >= groupEnd { isBetweenGroups = true }
+        isBetweenGroups = true
         return .damage(start..<offset, "no record with a right checksum stands here")
+    }
+
+    private func isVouched(_ at: Int) -> Bool {
+        LogPosition(segment: segment, offset: at) < durable
     }
 
     /// Whether a sound record can belong to the log here, and is no leftover.
     private func isPlausible(_ header: RecordHeader, at: Int) -> Bool {
         guard header.kind == .group else {
-            return LogPosition(segment: segment, offset: at) < durable || at < groupEnd
+            return isVouched(at)
         }
         guard let group = GroupRecord(header, reader.window.span.bytes, at: at - reader.start)
         else { return false }

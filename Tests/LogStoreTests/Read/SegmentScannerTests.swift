@@ -153,6 +153,23 @@ import TestSupport
         #expect(try events(log.bytes) == ["group 1", "record", "record", "clean"])
     }
 
+    @Test("after damage, what an earlier life left behind the end is not read either")
+    func leftoversAfterDamage() throws {
+        var log = builder
+        // A group that was cut off after one record; the next life ends where another of them stands.
+        let start = log.group(1, records: 8)
+        let old = log.bytes
+        log.bytes.removeLast(old.count - (start + 80))
+        let second = log.group(2, epoch: 2, records: 1)
+        log.group(3, epoch: 2, durable: second + 80, records: 1)
+        let end = log.bytes.count
+        log.bytes += old[end...]
+        #expect(try events(log.bytes).count { $0 == "record" } == 3)
+        log.bytes[second + 20] ^= 4
+        #expect(try events(log.bytes).count { $0 == "record" } == 3)
+        #expect(try events(log.bytes).last == "clean")
+    }
+
     @Test("records of another segment are not read")
     func otherSegment() throws {
         var log = Builder(seed: store.seed(ofSegment: 2))
