@@ -152,7 +152,10 @@ struct SegmentScanner<Files: FileSystem> {
             if let header = try soundHeader(at: at), isPlausible(header, at: at) { break }
             at += 8
         }
-        offset = at + RecordHeader.byteCount <= reader.size ? at : reader.size
+        // With nothing sound behind it, the log ends where it is last known to have been, not where the
+        // file ends: what stands there may be left over, and must be written over.
+        let end = durable.segment == segment ? min(durable.offset, reader.size) : reader.size
+        offset = at + RecordHeader.byteCount <= reader.size ? at : end
         isBetweenGroups = true
         return .damage(start..<offset, "no record with a right checksum stands here")
     }

@@ -170,6 +170,20 @@ import TestSupport
         #expect(try events(log.bytes).last == "clean")
     }
 
+    @Test(
+        "damage up to the end goes as far as the log is known to have gone, not to the file's end"
+    )
+    func damageAtTheEnd() throws {
+        var log = builder
+        let first = log.group(1)
+        let end = log.bytes.count
+        log.bytes += [UInt8](repeating: 0, count: 1_000)
+        for offset in stride(from: first, to: end, by: 8) { log.bytes[offset + 4] ^= 4 }
+        var start = ScanStart()
+        start.durable = LogPosition(segment: 1, offset: end)
+        #expect(try events(log.bytes, start) == ["damage \(first..<end)", "clean"])
+    }
+
     @Test("records of another segment are not read")
     func otherSegment() throws {
         var log = Builder(seed: store.seed(ofSegment: 2))
