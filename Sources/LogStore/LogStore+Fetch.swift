@@ -66,9 +66,11 @@ extension LogStore {
         _ list: Postings?
     ) -> Int? {
         if segment != tail.segment { return list?.offset(of: sequence) }
-        let index = Int(sequence &- queue.activeFirst)
-        guard sequence >= queue.activeFirst, index < queue.activeOffsets.count else { return nil }
-        let offset = queue.activeOffsets[index]
+        // The list may begin later than the queue's entries, where damage took the first ones.
+        guard sequence >= queue.activeFirst,
+            sequence - queue.activeFirst < UInt64(queue.activeOffsets.count)
+        else { return nil }
+        let offset = queue.activeOffsets[Int(sequence - queue.activeFirst)]
         return offset == 0 ? nil : Int(offset)
     }
 
@@ -122,10 +124,8 @@ extension LogStore {
         var list = list
         if extent.segment == tail.segment, let last = sequences.last {
             // The list of the active segment keeps growing; the job gets the part that it needs.
-            var offsets: [UInt32] = []
-            if first >= queue.activeFirst {
-                let end = min(queue.activeOffsets.count, Int(last - queue.activeFirst) + 1)
-                offsets = Array(queue.activeOffsets[Int(first - queue.activeFirst)..<end])
+            let offsets = (first...last).map { sequence in
+                UInt32(offset(of: sequence, queue, segment: extent.segment, nil) ?? 0)
             }
             list = Postings(first: first, offsets: offsets)
         }

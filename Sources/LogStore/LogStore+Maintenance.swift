@@ -53,7 +53,7 @@ extension LogStore {
         let removable = state.segments.takeRemovable(oldestCheckpoint: oldest)
         var gone: [UInt32] = []
         for segment in removable {
-            if options.preallocates, spares.count < 2, !isPreparing, spaceRefusal == nil {
+            if options.preallocates, spares.count < 2, !isPreparing, !isSpaceLow {
                 prepareSpare(recycling: segment)
             } else {
                 gone.append(segment)
@@ -63,11 +63,23 @@ extension LogStore {
         submit(now: now)
     }
 
+    func removed(_ segments: [UInt32], _ error: FileError?) {
+        guard error == nil else {
+            removalsToRetry += segments
+            return
+        }
+        for segment in segments { state.segments.left(segment) }
+        // Space came back, which may be what senders wait for.
+        prepareSpare()
+        askForSpace()
+    }
+
     // MARK: Spares
 
     func prepareSpare(recycling segment: UInt32? = nil) {
         guard options.preallocates, !isPreparing, segment != nil || spares.isEmpty else { return }
         isPreparing = true
+        if segment == nil { space.claim(options.segmentBytes) }
         jobs.append(
             .prepareSpare(
                 SpareJob(
@@ -95,10 +107,27 @@ extension LogStore {
         updatePressure()
     }
 
+    // MARK: Space
+
+    /// Has the free disk measured, unless that is under way.
+    func askForSpace() {
+        if space.ask() { jobs.append(.checkSpace) }
+    }
+
+    /// Whether less disk is free than is kept for settles, checkpoints, and everybody else.
+    var isSpaceLow: Bool { space.freeBytes.map { $0 < options.minFreeDiskBytes } ?? false }
+
+    private var spaceRefusal: String? {
+        guard isSpaceLow, let freeBytes = space.freeBytes else { return nil }
+        return "\(ByteCount(freeBytes)) of disk are free, below min_free_disk = "
+            + "\(ByteCount(options.minFreeDiskBytes))"
+    }
+
     /// New messages are taken only while a further segment stands ready or is on its way: the active
     /// one is then the reserve for settles.
     func updateRefusal() {
-        let refusal = spares.isEmpty && spareRefusal != nil ? spareRefusal : spaceRefusal
+        let isOutOfSpares = spares.isEmpty && spareRefusal != nil
+        let refusal = isOutOfSpares ? spareRefusal : spaceRefusal
         if refusal != announcedRefusal {
             announcedRefusal = refusal
             notices.append(.sendsRefused(refusal))

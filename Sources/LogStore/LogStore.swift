@@ -57,7 +57,11 @@ package final class LogStore {
     var nextSpare: UInt64 = 1
     var isPreparing = false
     var spareRefusal: String?
-    var spaceRefusal: String?
+    var space = SpaceAccount()
+    /// The rest of a write that found the disk full, for the next tick.
+    var blockedWrite: WriteJob?
+    /// Dropped segments whose files could not be removed, for the next tick.
+    var removalsToRetry: [UInt32] = []
     var announcedRefusal: String?
     var checkpointWanted = true
     var forcesSync = false
@@ -105,6 +109,7 @@ package final class LogStore {
             }
         }
         prepareSpare()
+        askForSpace()
     }
 
     // MARK: Reading state
@@ -435,6 +440,9 @@ package final class LogStore {
 
         let next = segment + 1
         let spare = spares.isEmpty ? nil : spares.removeFirst()
+        // A prepared file has its bytes; any other takes them from the disk as it grows.
+        space.claim(max(0, tail.end.offset - options.segmentBytes))
+        if spare == nil { space.claim(options.segmentBytes) }
         seed = id.seed(ofSegment: next)
         tail.beginSegment(next)
         handedTo = tail.end
@@ -442,6 +450,8 @@ package final class LogStore {
         beginSegment(spare: spare, createdMilliseconds: 0)
         checkpointWanted = true
         prepareSpare()
+        askForSpace()
+        updateRefusal()
     }
 
     /// Has the writer begin the segment at the tail, and appends its header.
@@ -461,7 +471,9 @@ package final class LogStore {
     func footerSources() -> [SegmentFooter.Source] {
         activeQueues.compactMap { queue in
             let extents = queue.extents.filter { $0.segment == tail.segment }
-            guard let first = extents.first?.firstUnsettled(from: 0), first >= queue.activeFirst
+            // Without the places of all of them, which damage can take, readers look for themselves.
+            guard let first = extents.first?.firstUnsettled(from: 0), first >= queue.activeFirst,
+                first - queue.activeFirst < UInt64(queue.activeOffsets.count)
             else { return nil }
             return SegmentFooter.Source(
                 queue: queue.id,
@@ -519,7 +531,11 @@ package final class LogStore {
         if spares.isEmpty { prepareSpare() }
         for job in readsToRetry { jobs.append(.read(job)) }
         readsToRetry = []
-        jobs.append(.checkSpace)
+        if let job = blockedWrite { jobs.append(.write(job)) }
+        blockedWrite = nil
+        if !removalsToRetry.isEmpty { jobs.append(.remove(removalsToRetry)) }
+        removalsToRetry = []
+        askForSpace()
         submit(now: now)
     }
 
@@ -598,19 +614,22 @@ package final class LogStore {
         case .read(let result): finishRead(result)
         case .checkpointed(let job, let error): checkpointed(job, error, now: now)
         case .sparePrepared(let job, let error): sparePrepared(job, error)
-        case .removed(let segments, let error):
-            if error == nil { for segment in segments { state.segments.left(segment) } }
+        case .removed(let segments, let error): removed(segments, error)
         case .space(let freeBytes):
-            let isLow = freeBytes.map { $0 < options.minFreeDiskBytes } ?? false
-            spaceRefusal =
-                isLow
-                ? "\(ByteCount(freeBytes ?? 0)) of disk are free, below min_free_disk = "
-                    + "\(ByteCount(options.minFreeDiskBytes))" : nil
+            space.answer(freeBytes)
             updateRefusal()
         }
     }
 
     func written(_ job: WriteJob, _ error: FileError?, now: MonotonicTime) {
+        if let error, job.canRepeat {
+            // Not a byte of it was promised to anyone yet: it waits for space, as its senders do.
+            blockedWrite = job
+            space.ranOut()
+            updateRefusal()
+            invariant(error.reason == .noSpace, "a write is repeated after \(error)")
+            return
+        }
         isWriting = false
         if let error {
             failure = error

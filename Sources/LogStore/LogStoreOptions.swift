@@ -31,7 +31,10 @@ package struct LogStoreOptions: Sendable, Equatable {
     /// Posting lists of sealed segments kept in memory.
     package var postingCacheBytes = 4 << 20
 
-    /// Free disk below which new messages are refused; settles go on.
+    /// Free disk below which new messages are refused; settles and checkpoints go on in it.
+    ///
+    /// Four segments and what a turn appends are enough for that, however long it lasts; with less,
+    /// or when others take it, writes may have to wait until there is room.
     package var minFreeDiskBytes = 1 << 30
 
     /// Write zeros into a segment before it is used, so that a sync flushes data and no metadata.

@@ -42,6 +42,21 @@ package struct WriteJob: Sendable {
     let group: UInt64
     /// The log's end once it is written.
     let end: LogPosition
+    /// True in the result if the disk was full before any sync had failed: then `steps` are those
+    /// that are left, to be performed again.
+    var canRepeat = false
+
+    /// The job without its first `count` steps.
+    func rest(from count: Int, canRepeat: Bool) -> WriteJob {
+        WriteJob(
+            steps: Array(steps[count...]),
+            syncs: syncs,
+            bytes: bytes,
+            group: group,
+            end: end,
+            canRepeat: canRepeat
+        )
+    }
 }
 
 /// Messages of one queue to be read from one segment.

@@ -26,6 +26,9 @@ struct ModelHistory {
     /// Units that were dropped from the front of `units`.
     private var droppedCount = 0
 
+    /// Units that the last crash took.
+    private(set) var lostCount = 0
+
     /// The number of units so far; names a place in the history.
     var place: Int { droppedCount + units.count }
 
@@ -97,6 +100,7 @@ struct ModelHistory {
             if !isSettle, droppedCount + index >= kept, state.hasSameQueues(as: found) {
                 let difference = state.difference(to: found, optional: Set(pending))
                 guard let difference else {
+                    lostCount = units.count - index
                     restart(at: found)
                     return nil
                 }
@@ -116,7 +120,8 @@ struct ModelHistory {
             + "found \(found.summary), durable \(base.summary), at the end \(current.summary)"
     }
 
-    private mutating func restart(at state: ModelState) {
+    /// Begins again with a state that is durable.
+    mutating func restart(at state: ModelState) {
         base = state
         current = state
         droppedCount = place

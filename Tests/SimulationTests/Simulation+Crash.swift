@@ -7,6 +7,7 @@ import TestSupport
 extension Simulation {
     /// Ends the process or cuts the power, opens the store again, and compares.
     func die() throws {
+        isDiskTaken = false
         learnLateResults()
         var isPowerCut = endProcess()
         while true {
@@ -37,10 +38,15 @@ extension Simulation {
     func stopCleanly() throws {
         files.crashAtOperation = nil
         files.clearFaults()
+        files.capacityBytes = capacityBytes
         // The result of a write that failed may still be on its way.
         if !files.isDead { try drain() }
         if failure != nil || files.isDead { try die() }
         endTurn()
+        try drain()
+        // What found no space is tried again at a tick.
+        store.tick(now: now)
+        takeJobs()
         try drain()
         store.requestCheckpoint()
         endTurn()
@@ -93,6 +99,7 @@ extension Simulation {
         jobs.removeAll()
         results.removeAll()
         files.clearFaults()
+        files.capacityBytes = capacityBytes
         let isPowerCut = !random.oneIn(3)
         note(isPowerCut ? "POWER CUT" : "KILL")
         if isPowerCut {
@@ -106,18 +113,21 @@ extension Simulation {
     }
 
     /// Begins the next life.
-    private func begin(_ opened: Recovery<Files>.Opened) throws {
+    func begin(_ opened: Recovery<Files>.Opened) throws {
         store = opened.store
         lock = opened.lock
         worker = StoreWorker(files, directory: Self.directory, store: store.id)
         writer = worker.makeWriter()
         failure = nil
+        refusal = nil
         expectsErrors = false
         fetches.removeAll()
         turns.removeAll()
         note("opened: \(opened.report)")
         if opened.report.tornBytes > 0 { counts.tornTails += 1 }
-        guard opened.report.damage.isEmpty, opened.report.unusedCheckpoints.isEmpty else {
+        guard toleratesDamage || opened.report.damage.isEmpty,
+            toleratesDamage || opened.report.unusedCheckpoints.isEmpty
+        else {
             throw SimulationFailure(text: "a crash is taken for damage: \(opened.report)")
         }
     }
@@ -129,6 +139,7 @@ extension Simulation {
         if let problem = history.recover(found, atLeast: kept) {
             throw SimulationFailure(text: "after the crash \(problem)")
         }
+        counts.lostUnits += history.lostCount
         writtenPlace = history.place
         syncedPlace = history.place
         turnPlace = history.place
@@ -136,7 +147,7 @@ extension Simulation {
     }
 
     /// Reads what the store holds, and checks each message by what was ever sent under its name.
-    private func readEverything() throws -> ModelState {
+    func readEverything() throws -> ModelState {
         var state = ModelState()
         for (id, name) in store.queueNames {
             guard let depth = store.depth(id) else {
@@ -152,8 +163,12 @@ extension Simulation {
                 }
                 from = next
             }
-            guard queue.entries.count == depth.messages,
-                queue.entries.first.map(\.sequence) ?? depth.next.value == depth.first.value
+            guard
+                !damage.isEmpty
+                    || queue.entries.count == depth.messages,
+                !damage.isEmpty
+                    || queue.entries.first.map(\.sequence) ?? depth.next.value
+                        == depth.first.value
             else {
                 throw SimulationFailure(
                     text: "queue \(id.value) has \(queue.entries.count) entries, but says \(depth)"
@@ -194,6 +209,8 @@ extension Simulation {
         for notice in store.takeNotices() {
             switch notice {
             case .fetched(let result): return (Self.entries(of: result), result.next.value)
+            case .damaged(let found) where toleratesDamage:
+                damage += found
             case .damaged(let damage):
                 throw SimulationFailure(text: "a crash is taken for damage: \(damage)")
             default: break
@@ -203,7 +220,8 @@ extension Simulation {
     }
 
     private func identify(_ id: UInt32, _ entry: FetchedEntry) throws -> ModelEntry {
-        guard let content = history.content(id, entry.sequence) else {
+        let sent = everSent[SettleKey(queue: id, sequence: entry.sequence)]
+        guard let content = toleratesDamage ? sent : history.content(id, entry.sequence) else {
             throw SimulationFailure(
                 text: "queue \(id) has entry \(entry.sequence), settled for good or never sent"
             )

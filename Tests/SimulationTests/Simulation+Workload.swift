@@ -34,6 +34,13 @@ extension Simulation {
     }
 
     private func drawContent() -> Content {
+        if let bodyBytesMax {
+            return Content(
+                key: random.next(),
+                headerBytes: .random(in: 0...60, using: &random),
+                bodyBytes: .random(in: 0...(random.oneIn(8) ? bodyBytesMax : 400), using: &random)
+            )
+        }
         let bodyBytes =
             switch Int.random(in: 0..<200, using: &random) {
             case 0: Int.random(in: 5_000...40_000, using: &random)
@@ -51,13 +58,13 @@ extension Simulation {
 
     // MARK: - Calls
 
-    private func declare() {
+    func declare() {
         guard history.current.queues.count < 8 else { return }
         let name = "queue-\(random.next() % 1_000)"
         add(.declare(store.declare(name).value, name))
     }
 
-    private func enqueue() {
+    func enqueue() {
         guard store.refusal == nil else { return }
         guard let queue = pickQueue() else { return declare() }
         if let change = enqueueChange([queue], drawContent()) { add(change) }
@@ -82,7 +89,7 @@ extension Simulation {
                 to: QueueID(queues[0]),
                 at: time()
             )
-            return sequence.map { .enqueue([(queues[0], $0.value)], content) }
+            return sequence.map { noted([(queues[0], $0.value)], content) }
         }
         let sequences = store.enqueue(
             headers: headers.span.bytes,
@@ -90,7 +97,17 @@ extension Simulation {
             toAll: queues.map { QueueID($0) },
             at: time()
         )
-        return .enqueue(zip(queues, sequences).map { ($0, $1.value) }, content)
+        return noted(zip(queues, sequences).map { ($0, $1.value) }, content)
+    }
+
+    private func noted(_ entries: [(queue: UInt32, sequence: UInt64)], _ content: Content) -> Change
+    {
+        if kind == .damage {
+            for (queue, sequence) in entries {
+                everSent[SettleKey(queue: queue, sequence: sequence)] = content
+            }
+        }
+        return .enqueue(entries, content)
     }
 
     private func settleChange(_ id: UInt32, _ entry: ModelEntry) -> Change {
@@ -104,13 +121,13 @@ extension Simulation {
     }
 
     /// A consumer's acknowledgements: the oldest entries.
-    private func settleInOrder() {
+    func settleInOrder() {
         guard let id = pickQueue(), let queue = history.current.queues[id] else { return }
         let count = random.oneIn(10) ? queue.entries.count : .random(in: 1...6, using: &random)
         for entry in queue.entries.prefix(count) { add(settleChange(id, entry)) }
     }
 
-    private func settleAnywhere() {
+    func settleAnywhere() {
         guard let id = pickQueue(),
             let entry = history.current.queues[id]?.entries.randomElement(using: &random)
         else { return }
@@ -130,11 +147,11 @@ extension Simulation {
         return .requeue(id, entry.sequence, count)
     }
 
-    private func requeue() {
+    func requeue() {
         if let change = requeueChange() { add(change) }
     }
 
-    private func purge() {
+    func purge() {
         guard let id = pickQueue(), let queue = history.current.queues[id] else { return }
         let end = UInt64.random(in: 1...queue.next, using: &random)
         store.purge(QueueID(id), below: EntrySequence(end))

@@ -16,12 +16,26 @@ struct SimulationFailure: Error {
     let text: String
 }
 
+/// What a run tries.
+enum SimulationKind: Sendable {
+    /// Power cuts, killed processes and errors at any point.
+    case crashes
+    /// The same under the rules that do not sync each group.
+    case lazySync
+    /// A small disk, filled and emptied.
+    case fullDisk
+    /// Bits and sectors that change between two lives.
+    case damage
+}
+
 /// One seeded run.
 final class Simulation {
     typealias Files = SimulatedFileSystem
 
     static let directory = "/data"
 
+    let kind: SimulationKind
+    let sectorSizeBytes: Int
     let seed: UInt64
     var random: SeededGenerator
     let files: SimulatedFileSystem
@@ -51,6 +65,17 @@ final class Simulation {
     var fetches: [UInt32: UInt64] = [:]
     /// The error with which the store ended.
     var failure: FileError?
+    /// Why the store last said that it refuses sends.
+    var refusal: String?
+    /// The disk's size, if it is to become full, and the largest body that is then sent.
+    var capacityBytes: Int?
+    var bodyBytesMax: Int?
+    /// Whether something else took all free space, so that writes may find none.
+    var isDiskTaken = false
+    /// What every entry was sent with, and the damage that reads met; kept when damage is done.
+    var everSent: [SettleKey: Content] = [:]
+    var toleratesDamage = false
+    var damage: [Damage] = []
     /// Whether errors were asked of the disk in this life.
     var expectsErrors = false
 
@@ -61,18 +86,31 @@ final class Simulation {
     private var trace: [String] = []
 
     /// Prepares a run; one that `keepsTrace` is slower and can tell its last events.
-    init(seed: UInt64, keepsTrace: Bool = false) throws {
+    init(seed: UInt64, _ kind: SimulationKind = .crashes, keepsTrace: Bool = false) throws {
+        self.kind = kind
         self.seed = seed
         self.keepsTrace = keepsTrace
         random = SeededGenerator(seed: seed)
+        let filesSeed = random.next()
+        sectorSizeBytes = random.oneIn(3) ? 4_096 : 512
         files = SimulatedFileSystem(
-            seed: random.next(),
+            seed: filesSeed,
             options: .init(
-                sectorSizeBytes: random.oneIn(3) ? 4_096 : 512,
+                sectorSizeBytes: sectorSizeBytes,
                 keepsNameOrder: !random.oneIn(3)
             )
         )
         options = Self.draw(&random)
+        if kind == .lazySync {
+            options.fsync =
+                random.oneIn(2)
+                ? .never : .every(.milliseconds(.random(in: 1...40, using: &random)))
+        }
+        if kind == .fullDisk {
+            capacityBytes = Self.drawFullDisk(&options, &random)
+            files.capacityBytes = capacityBytes
+            bodyBytesMax = options.segmentBytes / 8
+        }
         let opened = try Self.open(files, options, &random)
         store = opened.store
         lock = opened.lock
@@ -117,6 +155,14 @@ final class Simulation {
 
     /// Plays all lives; throws what is wrong.
     func run() throws {
+        switch kind {
+        case .crashes, .lazySync: try runWithCrashes()
+        case .fullDisk: try runOnFullDisk()
+        case .damage: try runWithDamage()
+        }
+    }
+
+    private func runWithCrashes() throws {
         for _ in 0..<Int.random(in: 1...4, using: &random) {
             try live()
             try die()
@@ -125,7 +171,7 @@ final class Simulation {
         try stopCleanly()
     }
 
-    private func live() throws {
+    func live() throws {
         if random.oneIn(2) {
             files.crashAtOperation =
                 files.operationCount + Int.random(in: 1...150, using: &random)
@@ -157,7 +203,7 @@ final class Simulation {
     }
 
     /// Some calls, the end of the turn, some work on the disk.
-    private func turn() throws {
+    func turn() throws {
         for _ in 0..<Int.random(in: 0...8, using: &random) { try call() }
         endTurn()
         for _ in 0..<Int.random(in: 0...6, using: &random) where failure == nil { try work() }
@@ -207,7 +253,20 @@ final class Simulation {
             writtenPlace = max(writtenPlace, place)
             if job.syncs { syncedPlace = max(syncedPlace, place) }
         }
+        try checkSpace(result)
         results.append(result)
+    }
+
+    /// Space must be refused to senders before a write or a checkpoint finds none.
+    private func checkSpace(_ result: StoreResult) throws {
+        if case .written(let job, _?) = result, job.canRepeat { counts.blockedWrites += 1 }
+        guard !isDiskTaken, !expectsErrors else { return }
+        switch result {
+        case .written(_, let error?), .checkpointed(_, let error?):
+            guard error.reason == .noSpace else { return }
+            throw SimulationFailure(text: "the disk is full without a refusal: \(error)")
+        default: return
+        }
     }
 
     func result(of job: StoreJob) -> StoreResult {
@@ -246,8 +305,11 @@ final class Simulation {
                 try markDurable(group)
             case .fetched(let result):
                 if !files.isDead { try check(result) }
-            case .pressure, .sendsRefused:
+            case .pressure:
                 break
+            case .sendsRefused(let reason):
+                note("sends are refused: \(reason ?? "no more")")
+                refusal = reason
             case .damaged(let damage):
                 // A read that the process did not live to finish.
                 if files.isDead { break }
@@ -296,6 +358,11 @@ struct SimulationCounts {
     var deathsInRecovery = 0
     var tornTails = 0
     var segments = 0
+    var fullDisks = 0
+    var blockedWrites = 0
+    var damages = 0
+    /// Calls that were lost, as nobody had said that they are safe.
+    var lostUnits = 0
 
     mutating func add(_ other: SimulationCounts) {
         calls += other.calls
@@ -307,5 +374,9 @@ struct SimulationCounts {
         deathsInRecovery += other.deathsInRecovery
         tornTails += other.tornTails
         segments += other.segments
+        fullDisks += other.fullDisks
+        blockedWrites += other.blockedWrites
+        damages += other.damages
+        lostUnits += other.lostUnits
     }
 }

@@ -172,14 +172,16 @@ struct Replay<Files: FileSystem> {
         }
     }
 
-    /// Whether a segment was begun: it has a header of its own, or a group anywhere.
+    /// Whether a segment was begun: it has a header of its own, or a record anywhere, or the checkpoint
+    /// was taken when it had records, whatever became of them.
     private func isBegun(_ segment: UInt32) throws(LogStoreError) -> Bool {
         do throws(FileError) {
             let file = try files.open(path(segment), .read)
             defer { files.close(file) }
             var reader = try BlockReader(files, file, blockBytes: 64 << 10)
             if case .own = try headerState(&reader, segment) { return true }
-            return try hasGroup(segment, file)
+            if segment == position.segment, position.offset > SegmentHeader.byteCount { return true }
+            return try hasRecord(segment, file)
         } catch {
             if scope.isLive, error.reason == .notFound { return false }
             throw .file(error)
@@ -208,15 +210,14 @@ struct Replay<Files: FileSystem> {
         }
     }
 
-    private func hasGroup(_ segment: UInt32, _ file: Files.File) throws(FileError) -> Bool {
+    private func hasRecord(_ segment: UInt32, _ file: Files.File) throws(FileError) -> Bool {
         var reader = try BlockReader(files, file)
         let seed = store.seed(ofSegment: segment)
         var at = SegmentHeader.byteCount
-        while try reader.load(at, GroupRecord.length) {
-            let bytes = reader.window.span.bytes
-            let local = at - reader.start
-            if let header = RecordHeader(bytes, at: local), header.kind == .group,
-                header.length == GroupRecord.length, header.isSound(bytes, at: local, seed: seed)
+        while try reader.load(at, RecordHeader.byteCount) {
+            if let header = RecordHeader(reader.window.span.bytes, at: at - reader.start),
+                try reader.load(at, header.length),
+                header.isSound(reader.window.span.bytes, at: at - reader.start, seed: seed)
             {
                 return true
             }
@@ -433,7 +434,9 @@ struct Replay<Files: FileSystem> {
         } else if let record = MessageRecord(header, bytes, at: local) {
             for index in 0..<record.entryCount {
                 let (id, sequence) = record.entry(index, in: bytes)
-                state.queue(id)?.restoreOffset(sequence.value, offset: UInt32(offset))
+                guard let queue = state.queue(id) else { continue }
+                if !queue.isNamed(in: segment) { queue.beginSegment(segment) }
+                queue.restoreOffset(sequence.value, offset: UInt32(offset))
             }
         }
     }
@@ -478,6 +481,8 @@ struct Replay<Files: FileSystem> {
                     )
                 guard sequence.value >= queue.nextSequence else { continue }
                 noteLost(queue, upTo: sequence.value)
+                // Its name's record may be damaged.
+                if !queue.isNamed(in: segment) { queue.beginSegment(segment) }
                 state.append(
                     to: queue,
                     sequence.value,

@@ -125,6 +125,8 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
                     if error.reason != .notFound { throw error }
                 }
             }
+            // A removed file that a power cut brings back would take its space again.
+            try files.syncDirectory(directory)
             return .removed(segments, nil)
         } catch {
             return .removed(segments, error)

@@ -61,6 +61,8 @@ struct SegmentScanner<Files: FileSystem> {
     private let isLive: Bool
     /// Where the file was read again because nothing sound stood there.
     private var rereadOffset = -1
+    /// What `laterProof` found.
+    private var proof: LogPosition?
 
     init(
         _ reader: BlockReader<Files>,
@@ -92,7 +94,11 @@ struct SegmentScanner<Files: FileSystem> {
         if let footerOffset { return .end(.sealed(footerOffset: footerOffset)) }
         guard let header = try soundHeader(at: offset) else { return try bad() }
         if header.kind == .group { return try group(header) }
-        guard isBetweenGroups || offset + header.length <= groupEnd else { return try bad() }
+        // Without a group that speaks for it, a sound record may be what an earlier life left behind.
+        guard
+            isBetweenGroups
+                ? isVouched(offset) : offset + header.length <= groupEnd
+        else { return try bad() }
         if header.kind == .footer { footerOffset = offset }
         offset += header.length
         return .record(header)
@@ -148,8 +154,8 @@ struct SegmentScanner<Files: FileSystem> {
             return try next()
         }
         let position = LogPosition(segment: segment, offset: offset)
-        if durable <= position {
-            durable = max(durable, try laterProof(after: position) ?? durable)
+        if durable.segment == segment || durable <= position {
+            durable = max(durable, try laterProof())
         }
         guard durable > position, offset < reader.size else {
             return .end(offset == groupEnd || isBetweenGroups ? .clean : .torn)
@@ -160,28 +166,35 @@ struct SegmentScanner<Files: FileSystem> {
             if let header = try soundHeader(at: at), isPlausible(header, at: at) { break }
             at += 8
         }
-        offset = at + RecordHeader.byteCount <= reader.size ? at : reader.size
-        isBetweenGroups = isBetweenGroups || offset >= groupEnd
-        if start >= groupEnd { isBetweenGroups = true }
+        // With nothing sound behind it, the log ends where it is last known to have been, not where the
+        // file ends: what stands there may be left over, and must be written over.
+        let end = durable.segment == segment ? min(durable.offset, reader.size) : reader.size
+        offset = at + RecordHeader.byteCount <= reader.size ? at : end
+        isBetweenGroups = true
         return .damage(start..<offset, "no record with a right checksum stands here")
+    }
+
+    private func isVouched(_ at: Int) -> Bool {
+        LogPosition(segment: segment, offset: at) < durable
     }
 
     /// Whether a sound record can belong to the log here, and is no leftover.
     private func isPlausible(_ header: RecordHeader, at: Int) -> Bool {
         guard header.kind == .group else {
-            return LogPosition(segment: segment, offset: at) < durable || at < groupEnd
+            return isVouched(at)
         }
         guard let group = GroupRecord(header, reader.window.span.bytes, at: at - reader.start)
         else { return false }
         return group.epoch >= epoch && group.number >= (nextGroup ?? 0)
     }
 
-    /// The durable position that a later group of this segment vouches for, if it lies after
-    /// `position`.
+    /// The durable position that the rest of this segment vouches for.
     ///
-    /// Reads to the file's end.
-    private mutating func laterProof(after position: LogPosition) throws(FileError) -> LogPosition?
-    {
+    /// Reads to the file's end, once: the last group vouches for most, and what it vouches for holds
+    /// for each damage before it.
+    private mutating func laterProof() throws(FileError) -> LogPosition {
+        if let proof { return proof }
+        var best = durable
         var at = offset + 8
         while try reader.load(at, GroupRecord.length) {
             let bytes = reader.window.span.bytes
@@ -191,12 +204,13 @@ struct SegmentScanner<Files: FileSystem> {
                 let header = RecordHeader(bytes, at: local),
                 header.isSound(bytes, at: local, seed: seed),
                 let group = GroupRecord(header, bytes, at: local),
-                group.epoch >= epoch, group.number >= (nextGroup ?? 0), group.durable > position
+                group.epoch >= epoch, group.number >= (nextGroup ?? 0)
             {
-                return group.durable
+                best = max(best, group.durable)
             }
             at += 8
         }
-        return nil
+        proof = best
+        return best
     }
 }

@@ -5,7 +5,7 @@ import Base
 /// Confinement: the store's owner.
 final class QueueState {
     let id: QueueID
-    let name: String
+    private(set) var name: String
     private(set) var extents: [Extent] = []
     private(set) var nextSequence: UInt64
     private(set) var liveCount = 0
@@ -49,6 +49,11 @@ final class QueueState {
     func endSegment() {
         activeSegment = 0
         activeOffsets = []
+    }
+
+    /// Takes the name that a record gives, after damage took the one before.
+    func rename(_ name: String) {
+        self.name = name
     }
 
     /// Notes that the queue will go on at `sequence` if that is further than it is.

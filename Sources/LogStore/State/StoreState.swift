@@ -27,6 +27,7 @@ final class StoreState {
     func name(_ id: QueueID, _ name: String, nextSequence: UInt64) -> QueueState {
         nextQueueID = max(nextQueueID, id.value + 1)
         if let known = queues[id.value] {
+            known.rename(name)
             known.raiseNextSequence(to: nextSequence)
             return known
         }

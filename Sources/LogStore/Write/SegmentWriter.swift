@@ -1,12 +1,13 @@
 /// Writes groups to the active segment: the one file being appended to.
 ///
-/// Confinement: one thread at a time. After an error it must not be used again: a failed sync is
-/// final.
+/// Confinement: one thread at a time. After an error it must not be used again, for a failed sync is
+/// final; but what found the disk full, and says `canRepeat`, may be performed again.
 package struct SegmentWriter<Files: FileSystem>: Sendable {
     private let files: Files
     private let directory: String
     private var file: Files.File?
     private var segment: UInt32 = 0
+    private var isSyncing = false
 
     init(files: Files, directory: String) {
         self.files = files
@@ -17,31 +18,45 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
 
     /// Performs the steps of a job in order, then the sync that it asks for.
     package mutating func perform(_ job: WriteJob) -> StoreResult {
+        var done = 0
         do throws(FileError) {
             for step in job.steps {
-                switch step {
-                case .begin(let number, let spare, let header):
-                    try begin(number, spare: spare, header)
-                case .write(let number, let offset, let chunk, let range):
-                    let file = try openFile(number)
-                    let files = files
-                    try chunk.withBytes(range) { (bytes) throws(FileError) in
-                        try files.write(file, at: offset, bytes)
-                    }
-                case .seal(let number, let length):
-                    let file = try openFile(number)
-                    // What is behind the footer means nothing; cutting it may be lost, it is repeated
-                    // by nobody, and readers stop at the footer anyway.
-                    try files.truncate(file, to: length)
-                    try files.syncData(file)
-                    close()
-                }
+                try perform(step)
+                done += 1
             }
-            if job.syncs, let file { try files.syncData(file) }
+            if job.syncs, let file { try sync(file) }
             return .written(job, nil)
         } catch {
-            return .written(job, error)
+            let canRepeat = error.reason == .noSpace && !isSyncing
+            return .written(job.rest(from: done, canRepeat: canRepeat), error)
         }
+    }
+
+    private mutating func perform(_ step: WriteJob.Step) throws(FileError) {
+        switch step {
+        case .begin(let number, let spare, let header):
+            try begin(number, spare: spare, header)
+        case .write(let number, let offset, let chunk, let range):
+            let file = try openFile(number)
+            let files = files
+            try chunk.withBytes(range) { (bytes) throws(FileError) in
+                try files.write(file, at: offset, bytes)
+            }
+        case .seal(let number, let length):
+            let file = try openFile(number)
+            // What is behind the footer means nothing; cutting it may be lost, it is repeated
+            // by nobody, and readers stop at the footer anyway.
+            try files.truncate(file, to: length)
+            try sync(file)
+            close()
+        }
+    }
+
+    /// Syncs a file; an error here is final, whatever its reason.
+    private mutating func sync(_ file: Files.File) throws(FileError) {
+        isSyncing = true
+        try files.syncData(file)
+        isSyncing = false
     }
 
     /// Closes the file; nothing is synced.
@@ -71,13 +86,22 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
         close()
         let name = FileNames.segment(number)
         let prepared = path(spare.map(FileNames.spare) ?? FileNames.temporary(name))
-        let file = try files.open(prepared, spare == nil ? .create : .update)
-        self.file = file
-        segment = number
-        let bytes = [UInt8].encoded(count: SegmentHeader.byteCount) { header.encode(into: &$0) }
-        try files.write(file, at: 0, bytes.span.bytes)
-        try files.syncData(file)
-        try files.rename(prepared, to: path(name))
+        do throws(FileError) {
+            let file = try files.open(prepared, spare == nil ? .create : .update)
+            self.file = file
+            segment = number
+            let bytes = [UInt8].encoded(count: SegmentHeader.byteCount) { header.encode(into: &$0) }
+            try files.write(file, at: 0, bytes.span.bytes)
+            try sync(file)
+            try files.rename(prepared, to: path(name))
+        } catch {
+            close()
+            // A file of its own making would stand in the way of the next try, and hold space.
+            if spare == nil { do throws(FileError) { try files.remove(prepared) } catch {} }
+            throw error
+        }
+        isSyncing = true
         try files.syncDirectory(directory)
+        isSyncing = false
     }
 }

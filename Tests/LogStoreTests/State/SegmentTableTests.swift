@@ -1,0 +1,83 @@
+import Testing
+
+@testable import LogStore
+
+@Suite struct SegmentTableTests {
+    private func table(sealed count: UInt32) -> SegmentTable {
+        var table = SegmentTable()
+        for number in 1...count {
+            table.begin(number)
+            table.extentBegan(in: number)
+            table.seal(number, length: 1_000, footerOffset: 900)
+        }
+        return table
+    }
+
+    @Test("a segment with a live extent, or still active, is not dead")
+    func alive() {
+        var table = table(sealed: 2)
+        table.begin(3)
+        table.extentBegan(in: 3)
+        table.extentEnded(in: 3)
+        #expect(table.dead.isEmpty)
+        table.seal(3, length: 100, footerOffset: 64)
+        #expect(table.dead == [3])
+    }
+
+    @Test("a dead segment goes once every kept checkpoint leaves it out")
+    func twoSteps() {
+        var table = table(sealed: 2)
+        table.extentEnded(in: 1)
+        table.drop(at: 7)
+        #expect(table[1] == nil)
+        #expect(table.absent == [1])
+        expectHolds(table.takeRemovable(oldestCheckpoint: 6) == [])
+        expectHolds(table.takeRemovable(oldestCheckpoint: 7) == [1])
+        expectHolds(table.takeRemovable(oldestCheckpoint: 8) == [])
+        #expect(table.absent == [1], "its file may still be there")
+        table.left(1)
+        #expect(table.absent == [])
+    }
+
+    @Test("a segment that a checkpoint gives back without an extent is dead at once")
+    func restored() {
+        var table = SegmentTable()
+        table.restore(SegmentInfo(number: 4, length: 10, footerOffset: 0, liveExtents: 0))
+        table.restore(SegmentInfo(number: 5, length: 0, footerOffset: 0, liveExtents: 0))
+        #expect(table.dead == [4])
+        table.restoreDropped(3, checkpoint: 9)
+        expectHolds(table.takeRemovable(oldestCheckpoint: 9) == [3])
+        #expect(table.highest == 5)
+    }
+}
+
+@Suite struct SpaceAccountTests {
+    @Test("what is claimed after the question is taken from the answer")
+    func claims() {
+        var space = SpaceAccount()
+        #expect(space.freeBytes == nil)
+        space.claim(500)
+        expectHolds(space.ask())
+        expectHolds(!space.ask())
+        space.claim(100)
+        space.answer(1_000)
+        #expect(space.freeBytes == 900)
+        space.claim(1_000)
+        #expect(space.freeBytes == 0)
+        expectHolds(space.ask())
+        space.answer(1_000)
+        #expect(space.freeBytes == 1_000)
+    }
+
+    @Test("a write without space makes the disk full until the next answer")
+    func ranOut() {
+        var space = SpaceAccount()
+        _ = space.ask()
+        space.answer(1_000)
+        space.ranOut()
+        #expect(space.freeBytes == 0)
+        _ = space.ask()
+        space.answer(nil)
+        #expect(space.freeBytes == nil)
+    }
+}
