@@ -185,7 +185,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
 
     func deliver(_ delivery: Delivery) {
         markChanged()
-        unreportedBytes += delivery.message.byteCount
+        unreportedBytes += delivery.message.footprint
         if let number = delivery.number { unreportedThrough = max(unreportedThrough, number) }
         // A subscription that ended in this turn gets nothing more; the core took the message back.
         guard let index = subscriptions.index(of: delivery.subscription) else { return }
