@@ -63,6 +63,12 @@ struct StompSessionTests {
             message: "bad content-length",
             receiptID: "r"
         ),
+        Fault(
+            version: .v12,
+            text: "SEND\nreceipt:r\ncontent-length:99999999999999999999\n\n\0",
+            message: "body too large",
+            receiptID: "r"
+        ),
         Fault(version: .v12, text: "SUBSCRIBE\nid:1\n\n\0", message: "missing header"),
         Fault(
             version: .v11,
