@@ -108,6 +108,7 @@ let package = Package(
         .testTarget(
             name: "FormatTests",
             dependencies: ["Base", "LogStore", "TestSupport"],
+            exclude: ["Fixtures"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -126,6 +127,7 @@ let package = Package(
             dependencies: [
                 "Base", "Broker", "Server", "StompCodec", "TestSupport", nioCore, nioEmbedded,
                 nioPosix, logging,
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],
             swiftSettings: strict
         ),

@@ -31,7 +31,7 @@ package struct ByteCount: Hashable, Comparable, Sendable, CustomStringConvertibl
     package var description: String {
         for (name, factor) in Self.units where bytes >= factor && factor > 1 {
             if bytes % factor == 0 { return "\(bytes / factor) \(name)" }
-            let tenths = bytes / (factor / 10 == 0 ? 1 : factor / 10)
+            let tenths = bytes / factor * 10 + bytes % factor * 10 / factor
             return "\(tenths / 10).\(tenths % 10) \(name)"
         }
         return "\(bytes) B"

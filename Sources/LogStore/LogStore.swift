@@ -6,6 +6,9 @@ package import Base
 /// performs what `takeJobs` gives (`StoreDriver` does, on threads), brings results to `complete`, and
 /// reads `takeNotices`. Nothing that was appended is durable before `.durable` says so.
 ///
+/// After a failed write or sync the store has ended: settles, requeues, purges and deletions have no
+/// effect any more, and the owner sends no further message.
+///
 /// Confinement: broker loop.
 package final class LogStore {
     package let options: LogStoreOptions
@@ -151,7 +154,7 @@ package final class LogStore {
 
     /// Removes a queue with all its entries.
     package func delete(_ id: QueueID) {
-        guard let queue = state.queue(id) else { return }
+        guard failure == nil, let queue = state.queue(id) else { return }
         settling.removeAll { $0 === queue }
         activeQueues.removeAll { $0 === queue }
         prepare(DeleteQueueRecord.length)
@@ -253,7 +256,7 @@ package final class LogStore {
         bytes: Int?,
         reason: UInt8
     ) -> Bool {
-        guard let queue = state.queue(id),
+        guard failure == nil, let queue = state.queue(id),
             let freed = state.settle(queue, sequence.value, bytes: bytes)
         else { return false }
         if queue.pendingSettles.isEmpty {
@@ -276,7 +279,7 @@ package final class LogStore {
 
     /// Records that an entry came back after its `deliveryCount`-th delivery.
     package func requeue(_ id: QueueID, _ sequence: EntrySequence, deliveryCount: UInt32) {
-        guard let queue = state.queue(id) else { return }
+        guard failure == nil, let queue = state.queue(id) else { return }
         prepare(RequeueRecord.length)
         append(RequeueRecord.length) { span, flags, seed in
             RequeueRecord(queue: id, sequence: sequence.value, deliveryCount: deliveryCount)
@@ -287,7 +290,7 @@ package final class LogStore {
 
     /// Settles every entry of a queue below `end`, as one record.
     package func purge(_ id: QueueID, below end: EntrySequence) {
-        guard let queue = state.queue(id) else { return }
+        guard failure == nil, let queue = state.queue(id) else { return }
         prepare(PurgeRecord.length)
         append(PurgeRecord.length) { span, flags, seed in
             PurgeRecord(queue: id, below: end.value).append(to: &span, flags: flags, seed: seed)

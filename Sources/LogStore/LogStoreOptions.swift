@@ -41,9 +41,6 @@ package struct LogStoreOptions: Sendable, Equatable {
     package var checkpointInterval = Interval.seconds(1)
 
     package init() {}
-
-    /// Segments cannot be smaller than this, nor larger than offsets of 32 bits reach.
-    package static let segmentBytesRange = 4096...(1 << 31)
 }
 
 /// What fails in a store.

@@ -15,6 +15,7 @@ final class Engine {
     private let eventLoop: any EventLoop
     /// Called once, with nil for a clean end.
     private let onEnd: (String?) -> Void
+    private let metrics = BrokerMetrics()
     private var isStopping = false
     private var hasEnded = false
     private var ticking: RepeatedTask?
@@ -35,12 +36,12 @@ final class Engine {
         let files = PosixFileSystem()
         let begin = SystemClock.now()
         var generator = SystemRandomNumberGenerator()
-        let opened = try Recovery.open(
+        let opened = try Recovery.openOnDisk(
             files,
             directory: directory,
             options: configuration.storeOptions,
             now: begin.wall,
-            using: &generator
+            newID: StoreID(using: &generator)
         )
         let target = NIOLoopBoundBox<Engine?>.makeEmptyBox(eventLoop: eventLoop)
         driver = StoreDriver(opened, files: files, directory: directory) {
@@ -91,6 +92,7 @@ final class Engine {
             report.isNew ? "store created" : "store recovered",
             metadata: metadata
         )
+        metrics.damaged(report.damage.count)
         for damage in report.damage { log(damage) }
         for reason in report.unusedCheckpoints {
             logger.warning("checkpoint not used", metadata: [LogKeys.reason: "\(reason)"])
@@ -122,6 +124,7 @@ final class Engine {
 
     private func tick() {
         driver.tick(now: SystemClock.now().monotonic)
+        metrics.update(loop.broker.stats, connections: loop.connectionCount)
         handOn()
     }
 
@@ -145,6 +148,7 @@ final class Engine {
         for notice in notices {
             switch notice {
             case .damaged(let list):
+                metrics.damaged(list.count)
                 for damage in list { log(damage) }
             case .sendsRefused(let reason?):
                 logger.warning("SENDs are refused", metadata: [LogKeys.reason: "\(reason)"])

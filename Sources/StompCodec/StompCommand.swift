@@ -29,9 +29,6 @@ package enum StompCommand: UInt8, Sendable, CaseIterable {
         }
     }
 
-    /// False for the frames that only servers send.
-    package var isFromClient: Bool { rawValue <= StompCommand.disconnect.rawValue }
-
     /// True for the frames whose headers are not escaped in any version.
     var isNeverEscaped: Bool { self == .connect || self == .stomp || self == .connected }
 

@@ -61,8 +61,6 @@ package struct StompFrame: Sendable {
     /// The header lines, in their order.
     package var headers: [Header] { layout.headers }
 
-    package var bodyByteCount: Int { layout.bodyEnd - layout.bodyStart }
-
     /// The body; shares the received bytes.
     package var body: ByteBuffer {
         bytes.getSlice(

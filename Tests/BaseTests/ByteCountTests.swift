@@ -20,7 +20,10 @@ import Testing
 
     @Test(
         "a size prints in its largest unit",
-        arguments: [(64 << 20, "64 MiB"), (1536, "1.5 KiB"), (100, "100 B"), (0, "0 B")]
+        arguments: [
+            (64 << 20, "64 MiB"), (1536, "1.5 KiB"), ((1 << 20) - 1, "1023.9 KiB"), (100, "100 B"),
+            (0, "0 B"),
+        ]
     )
     func prints(bytes: Int, text: String) {
         #expect(ByteCount(bytes).description == text)

@@ -159,7 +159,7 @@ extension Broker {
         var touched: [Queue] = []
         var entries: [(queue: Queue, sequence: EntrySequence)] = []
         let usesStore = isPersistent(transaction)
-        if usesStore { store.beginBatch() }
+        if usesStore { store.beginBatch(bytes: transaction.bytes) }
         for claim in transaction.claims {
             guard let queue = claim.subscription.queue else { continue }
             guard let row = claim.subscription.inFlight.takeHeld(claim.number) else {

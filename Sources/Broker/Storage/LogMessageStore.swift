@@ -81,7 +81,7 @@ package final class LogMessageStore: MessageStore {
 
     package func purge(_ queue: QueueID, below end: EntrySequence) { log.purge(queue, below: end) }
 
-    package func beginBatch() { log.beginUnit(bytes: 0) }
+    package func beginBatch(bytes: Int) { log.beginUnit(bytes: bytes) }
 
     package func endBatch() { log.endUnit() }
 

@@ -176,7 +176,7 @@ package final class MemoryMessageStore: MessageStore {
         appended()
     }
 
-    package func beginBatch() {
+    package func beginBatch(bytes: Int) {
         invariant(!isInBatch, "batches do not nest")
         isInBatch = true
         batchCount += 1

@@ -184,9 +184,11 @@ package protocol MessageStore: AnyObject {
     /// Settles every entry of a queue below `end`, as one record.
     func purge(_ queue: QueueID, below end: EntrySequence)
 
-    /// Makes everything appended until `endBatch` one atomic unit. Not nested; the two calls stand in
-    /// one turn.
-    func beginBatch()
+    /// Makes everything appended until `endBatch` one atomic unit.
+    ///
+    /// `bytes` is what its messages come to, so that the store can make room in one place. Not
+    /// nested; the two calls stand in one turn.
+    func beginBatch(bytes: Int)
 
     /// Ends the unit that `beginBatch` began.
     func endBatch()

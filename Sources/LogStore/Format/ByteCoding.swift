@@ -85,6 +85,28 @@ extension [UInt8] {
         }
     }
 
+    /// Writes `body`'s bytes, up to `count` of them, over the array's content and keeps only those.
+    ///
+    /// Memory that the array has is used again, so that a window moves without being cleared first.
+    mutating func replaceBytes<E: Error>(
+        upTo count: Int,
+        _ body: (inout OutputRawSpan) throws(E) -> Void
+    ) throws(E) {
+        if self.count > count { removeLast(self.count - count) }
+        if self.count < count {
+            append(contentsOf: [UInt8](repeating: 0, count: count - self.count))
+        }
+        var written = 0
+        var failure: E?
+        withUnsafeMutableBytes { buffer in
+            var span = OutputRawSpan(buffer: buffer, initializedCount: 0)
+            do throws(E) { try body(&span) } catch { failure = error }
+            written = span.finalize(for: buffer)
+        }
+        removeLast(count - written)
+        if let failure { throw failure }
+    }
+
     /// Appends up to `count` bytes that `body` writes, and keeps only what it wrote.
     mutating func appendBytes<E: Error>(
         upTo count: Int,

@@ -53,8 +53,16 @@ package protocol FileSystem: Sendable {
     /// another holds it. The lock ends when the file is closed or the process dies.
     func lock(_ path: String) throws(FileError) -> File
 
+    /// Takes the same lock of a file that exists, without changing anything; reading rights are enough.
+    func lockExisting(_ path: String) throws(FileError) -> File
+
     /// Bytes that may still be written to the disk that holds `directory`.
     func freeBytes(_ directory: String) throws(FileError) -> Int
+}
+
+extension FileSystem {
+    /// For file systems whose `lock` changes nothing when the file is there and has no rights.
+    package func lockExisting(_ path: String) throws(FileError) -> File { try lock(path) }
 }
 
 /// How a file is opened.

@@ -128,6 +128,18 @@ package struct PosixFileSystem: FileSystem {
 
     package func lock(_ path: String) throws(FileError) -> File {
         let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        return try lock(descriptor, path)
+    }
+
+    package func lockExisting(_ path: String) throws(FileError) -> File {
+        var descriptor = Glibc.open(path, O_RDWR | O_CLOEXEC)
+        if descriptor < 0, errno == EACCES || errno == EROFS || errno == EPERM {
+            descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        }
+        return try lock(descriptor, path)
+    }
+
+    private func lock(_ descriptor: Int32, _ path: String) throws(FileError) -> File {
         guard descriptor >= 0 else { throw failure("open", path) }
         if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
             let error = failure("lock", path)

@@ -53,8 +53,9 @@ private final class WorkLine: @unchecked Sendable {
     func push(_ item: @escaping @Sendable () -> Void) {
         pthread_mutex_lock(mutex)
         work.append(item)
-        pthread_cond_signal(filled)
         pthread_mutex_unlock(mutex)
+        // After the unlock, or the thread would wake up only to wait for the mutex.
+        pthread_cond_signal(filled)
     }
 
     func close() {

@@ -7,6 +7,7 @@ struct Replay<Files: FileSystem> {
     let store: StoreID
     let checkpoint: CheckpointContent?
     let segments: [UInt32]
+    let scope: ReplayScope
 
     // What it leads to, beside the result of `run`.
 
@@ -15,17 +16,28 @@ struct Replay<Files: FileSystem> {
     private(set) var bytesRead = 0
     private(set) var tornBytes = 0
     private(set) var tornFile: String?
+    private(set) var tornOffset = 0
+    /// What could not be read, with the entries that it took.
     private(set) var damage: [Damage] = []
+    var lost = LostEntries()
     private(set) var unknownFiles: [String] = []
     /// Segment files that were never begun, or that the checkpoint names as dropped.
-    private(set) var unfinished: [UInt32] = []
+    var unfinished: [UInt32] = []
 
-    private var state: StoreState
+    var state: StoreState
     private var nextGroup: UInt64?
     private var epoch: UInt64
-    private var position: LogPosition
-    private var end: LogPosition
+    var position: LogPosition
+    var end: LogPosition
     private var endIsSealed = true
+    /// Where the log goes on in a segment that is there; nil if it goes on in a new one.
+    var openEnd: LogPosition? { endIsSealed ? nil : end }
+    /// The segment that was replayed last.
+    var lastSegment: UInt32?
+    /// Group numbers and sequences may jump: what came right before could not be read.
+    var mayJump = false
+    /// Queues whose sequences may have gone on in segments that are not here any more.
+    var unseen: Set<UInt32> = []
     private var unit: [Operation] = []
     private var unitStart: Int?
 
@@ -53,13 +65,15 @@ struct Replay<Files: FileSystem> {
         directory: String,
         store: StoreID,
         checkpoint: CheckpointContent?,
-        segments: [UInt32]
+        segments: [UInt32],
+        scope: ReplayScope = ReplayScope()
     ) {
         self.files = files
         self.directory = directory
         self.store = store
         self.checkpoint = checkpoint
         self.segments = segments
+        self.scope = scope
         state = checkpoint?.state ?? StoreState()
         nextGroup = checkpoint?.header.nextGroup
         epoch = checkpoint?.header.epoch ?? 0
@@ -76,31 +90,42 @@ struct Replay<Files: FileSystem> {
     mutating func run(now: WallTime) throws(LogStoreError) -> Outcome {
         sortOutOlderSegments()
         let live = segments.filter { $0 >= position.segment }
-        // Headers first: they say which files were begun, and what was durable before each.
-        var begun: [(segment: UInt32, durableBefore: LogPosition)] = []
+        // Headers first: they say which files were begun.
+        var begun: [UInt32] = []
         for segment in live {
-            if let durable = try firstGroup(of: segment) {
-                begun.append((segment, durable))
+            if try isBegun(segment) {
+                begun.append(segment)
             } else {
                 unfinished.append(segment)
             }
         }
-        for (index, entry) in begun.enumerated() {
-            let durable = begun[(index + 1)...].map(\.durableBefore).max() ?? position
-            try replay(entry.segment, durable: max(durable, position))
-            if !endIsSealed, index + 1 < begun.count { sealWithoutFooter(entry.segment) }
+        noteUnreadable(lastBegun: begun.last)
+        for (index, segment) in begun.enumerated() {
+            // A segment is synced before the next one is begun, so a later one vouches for all of it.
+            let isLast = index + 1 == begun.count
+            var durable = max(position, scope.durable)
+            if !isLast {
+                durable = max(durable, LogPosition(segment: begun[index + 1], offset: 0))
+            }
+            if isPastEnd(LogPosition(segment: segment, offset: 0)) { break }
+            noteMissing(before: segment)
+            try replay(segment, durable: durable)
+            lastSegment = segment
+            // Nor does the log go on before a position that a checkpoint counts as known.
+            if !endIsSealed, !isLast || end < position { sealWithoutFooter(segment) }
         }
-        if begun.first?.segment != position.segment, position.offset > SegmentHeader.byteCount {
-            damage.append(
-                Damage(
-                    file: FileNames.segment(position.segment),
-                    offset: 0,
-                    length: 0,
-                    reason: "the segment that the checkpoint ends in is missing"
-                )
+        if checkpoint != nil, !segments.contains(position.segment),
+            position.offset > SegmentHeader.byteCount || !begun.isEmpty
+        {
+            addDamage(
+                position.segment,
+                0,
+                position.offset,
+                "the segment that the checkpoint ends in is missing"
             )
         }
-        return finish(lastBegun: begun.last?.segment)
+        damage = lost.resolved(state)
+        return finish(lastBegun: begun.last)
     }
 
     private func finish(lastBegun: UInt32?) -> Outcome {
@@ -142,48 +167,48 @@ struct Replay<Files: FileSystem> {
         }
         for info in state.segments.segments.values where info.number < position.segment {
             if !segments.contains(info.number) {
-                damage.append(
-                    Damage(
-                        file: FileNames.segment(info.number),
-                        offset: 0,
-                        length: info.length,
-                        reason: "the file is missing"
-                    )
-                )
+                addDamage(info.number, 0, info.length, "the file is missing")
             }
         }
     }
 
-    /// The durable position that a segment's first group vouches for, or nil if the file was never
-    /// begun: no header of its own and no group anywhere.
-    private func firstGroup(of segment: UInt32) throws(LogStoreError) -> LogPosition? {
+    /// Whether a segment was begun: it has a header of its own, or a group anywhere.
+    private func isBegun(_ segment: UInt32) throws(LogStoreError) -> Bool {
         do throws(FileError) {
             let file = try files.open(path(segment), .read)
             defer { files.close(file) }
             var reader = try BlockReader(files, file, blockBytes: 64 << 10)
-            let isHeaderSound = try hasSoundHeader(&reader, segment)
-            var scanner = SegmentScanner(reader, segment: segment, store: store, start: ScanStart())
-            if case .group(let group) = try scanner.next() { return group.durable }
-            if isHeaderSound { return LogPosition(value: 0) }
-            return try anyGroup(in: segment, file)
-        } catch { throw .file(error) }
+            if case .own = try headerState(&reader, segment) { return true }
+            return try hasGroup(segment, file)
+        } catch {
+            if scope.isLive, error.reason == .notFound { return false }
+            throw .file(error)
+        }
     }
 
-    private func hasSoundHeader(
+    private enum HeaderState {
+        case own
+        case damaged
+        case newer(UInt32)
+        case foreign
+    }
+
+    private func headerState(
         _ reader: inout BlockReader<Files>,
         _ segment: UInt32
-    ) throws(FileError) -> Bool {
-        guard try reader.load(0, SegmentHeader.byteCount) else { return false }
+    ) throws(FileError) -> HeaderState {
+        guard try reader.load(0, SegmentHeader.byteCount) else { return .damaged }
         do throws(SegmentHeader.Fault) {
             let header = try SegmentHeader.decode(reader.window.span.bytes)
-            return header.segment == segment && header.store == store
-        } catch { return false }
+            guard header.store == store else { return .foreign }
+            return header.segment == segment ? .own : .damaged
+        } catch {
+            if case .newerVersion(let version) = error { return .newer(version) }
+            return .damaged
+        }
     }
 
-    private func anyGroup(
-        in segment: UInt32,
-        _ file: Files.File
-    ) throws(FileError) -> LogPosition? {
+    private func hasGroup(_ segment: UInt32, _ file: Files.File) throws(FileError) -> Bool {
         var reader = try BlockReader(files, file)
         let seed = store.seed(ofSegment: segment)
         var at = SegmentHeader.byteCount
@@ -191,36 +216,39 @@ struct Replay<Files: FileSystem> {
             let bytes = reader.window.span.bytes
             let local = at - reader.start
             if let header = RecordHeader(bytes, at: local), header.kind == .group,
-                header.length == GroupRecord.length, header.isSound(bytes, at: local, seed: seed),
-                let group = GroupRecord(header, bytes, at: local)
+                header.length == GroupRecord.length, header.isSound(bytes, at: local, seed: seed)
             {
-                return group.durable
+                return true
             }
             at += 8
         }
-        return nil
+        return false
     }
 
     private mutating func replay(
         _ segment: UInt32,
         durable: LogPosition
     ) throws(LogStoreError) {
+        let state: HeaderState
         do throws(FileError) {
-            let file = try files.open(path(segment), .update)
+            let file = try files.open(path(segment), scope.syncs ? .update : .read)
             defer { files.close(file) }
             var reader = try BlockReader(files, file)
-            if !(try hasSoundHeader(&reader, segment)) {
-                damage.append(
-                    Damage(
-                        file: FileNames.segment(segment),
-                        offset: 0,
-                        length: SegmentHeader.byteCount,
-                        reason: "the segment header is damaged"
-                    )
-                )
+            state = try headerState(&reader, segment)
+            switch state {
+            case .own: try scan(reader, segment, durable: durable)
+            case .damaged:
+                addDamage(segment, 0, SegmentHeader.byteCount, "the segment header is damaged")
+                try scan(reader, segment, durable: durable)
+            case .newer, .foreign: break
             }
-            try scan(reader, segment, durable: durable)
-        } catch { throw .file(error) }
+        } catch {
+            if scope.isLive, error.reason == .notFound { return }
+            throw .file(error)
+        }
+        let files = StoreFiles(files: files, directory: directory)
+        if case .newer(let version) = state { throw files.newerFormat(segment, version) }
+        if case .foreign = state { throw .mixedStores(file: path(segment)) }
     }
 
     private mutating func scan(
@@ -236,12 +264,28 @@ struct Replay<Files: FileSystem> {
             segment == position.segment && position.offset > SegmentHeader.byteCount
         start.nextGroup = isKnownPart ? nil : nextGroup
         start.epoch = isKnownPart ? 0 : epoch
+        start.mayJump = mayJump
+        start.isLive = scope.isLive
         if state.segments[segment] == nil { state.segments.begin(segment) }
         segmentsRead += 1
+        mayJump = false
+        scope.observer?.segmentBegins(segment, size: reader.size)
         var scanner = SegmentScanner(reader, segment: segment, store: store, start: start)
         while true {
             let event = try scanner.next()
             let offset = scanner.eventOffset
+            let place = LogPosition(segment: segment, offset: offset)
+            if isPastEnd(place) {
+                finishScan(scanner, .clean, segment, durable: LogPosition(value: 0))
+                return
+            }
+            scope.observer?.meets(
+                event,
+                at: place,
+                in: scanner.reader.window.span.bytes,
+                local: scanner.windowOffset,
+                state: state
+            )
             switch event {
             case .group:
                 break
@@ -254,23 +298,33 @@ struct Replay<Files: FileSystem> {
                     offset: offset
                 )
             case .damage(let range, let reason):
-                damage.append(
-                    Damage(
-                        file: FileNames.segment(segment),
-                        offset: range.lowerBound,
-                        length: range.count,
-                        reason: reason
-                    )
-                )
+                try addDamage(segment, range, reason, scanner.reader)
             case .end(let kind):
-                nextGroup = max(nextGroup ?? 1, scanner.nextGroup ?? 1)
-                epoch = max(epoch, scanner.epoch)
-                bytesRead += offset
-                try secure(&scanner, upTo: offset)
-                segmentEnded(segment, kind, at: offset, size: scanner.reader.size)
+                if scope.syncs { try secure(&scanner, upTo: offset) }
+                finishScan(scanner, kind, segment, durable: durable)
                 return
             }
         }
+    }
+
+    private mutating func finishScan(
+        _ scanner: SegmentScanner<Files>,
+        _ kind: ScanEnd,
+        _ segment: UInt32,
+        durable: LogPosition
+    ) {
+        let offset = scanner.eventOffset
+        noteEarlyEnd(kind, at: LogPosition(segment: segment, offset: offset), durable)
+        nextGroup = max(nextGroup ?? 1, scanner.nextGroup ?? 1)
+        epoch = max(epoch, scanner.epoch)
+        bytesRead += offset
+        segmentEnded(segment, kind, at: offset)
+        scope.observer?.segmentEnds(
+            segment,
+            kind,
+            end: LogPosition(segment: segment, offset: offset),
+            state: state
+        )
     }
 
     /// Makes durable what nobody vouches for: it is served from now on, so it must not vanish in a
@@ -296,8 +350,7 @@ struct Replay<Files: FileSystem> {
     private mutating func segmentEnded(
         _ segment: UInt32,
         _ kind: ScanEnd,
-        at offset: Int,
-        size: Int
+        at offset: Int
     ) {
         switch kind {
         case .sealed(let footerOffset):
@@ -311,6 +364,7 @@ struct Replay<Files: FileSystem> {
             if kind == .torn || cut < offset {
                 tornBytes += max(8, offset - cut)
                 tornFile = FileNames.segment(segment)
+                tornOffset = cut
             }
             endIsSealed = false
             end = LogPosition(segment: segment, offset: cut)
@@ -321,6 +375,8 @@ struct Replay<Files: FileSystem> {
 
     /// The log went on in another segment, so this one was sealed, whatever became of its footer.
     private mutating func sealWithoutFooter(_ segment: UInt32) {
+        endIsSealed = true
+        mayJump = true
         state.segments.seal(segment, length: end.offset, footerOffset: 0)
         for queue in state.queues.values where queue.isNamed(in: segment) { queue.endSegment() }
     }
@@ -349,15 +405,11 @@ struct Replay<Files: FileSystem> {
             apply(operation)
         } else if header.kind == .unitEnd {
             endUnit()
-        } else if header.kind != .footer {
-            damage.append(
-                Damage(
-                    file: FileNames.segment(segment),
-                    offset: offset,
-                    length: header.length,
-                    reason: "a record of kind \(header.kind) contradicts itself"
-                )
-            )
+        } else if header.kind == .footer {
+            readFooter(header, bytes, at: local, segment)
+        } else {
+            let reason = "a record of kind \(header.kind) contradicts itself"
+            addDamage(segment, offset, header.length, reason)
         }
     }
 
@@ -473,18 +525,6 @@ struct Replay<Files: FileSystem> {
                 left -= 1
             }
         }
-    }
-
-    /// Names the entries that damage took: sequences rise by one, so a gap tells them.
-    private mutating func noteLost(_ queue: QueueState, upTo sequence: UInt64) {
-        let first = queue.nextSequence
-        guard sequence > first, let last = damage.last else { return }
-        var lost = last
-        lost.queue = queue.name
-        let count = UInt32(clamping: sequence - first)
-        lost.entries = [SequenceRange(first: first, count: count)]
-        if last.queue == nil { damage.removeLast() }
-        damage.append(lost)
     }
 }
 

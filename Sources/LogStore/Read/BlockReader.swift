@@ -20,16 +20,20 @@ struct BlockReader<Files: FileSystem> {
         size = try files.size(file)
     }
 
+    /// Drops the window, so that the next `load` asks the file.
+    mutating func forget() {
+        window.removeAll(keepingCapacity: true)
+    }
+
     /// Brings `count` bytes from `offset` on into the window; false if the file ends before.
     mutating func load(_ offset: Int, _ count: Int) throws(FileError) -> Bool {
         if offset >= start, offset + count <= start + window.count { return true }
         guard offset >= 0, count >= 0, offset + count <= size else { return false }
         let length = min(max(count, blockBytes), size - offset)
-        window.removeAll(keepingCapacity: length <= window.capacity)
         start = offset
         let files = files
         let file = file
-        try window.appendBytes(upTo: length) { (span) throws(FileError) in
+        try window.replaceBytes(upTo: length) { (span) throws(FileError) in
             try files.read(file, at: offset, into: &span)
         }
         return window.count >= count

@@ -35,6 +35,10 @@ struct ScanStart {
     var epoch: UInt64 = 0
     /// Everything before this position is known to be durable.
     var durable = LogPosition(value: 0)
+    /// What came right before is not known, so that the first group's number may be higher.
+    var mayJump = false
+    /// A writer may be at work on the file, so that the window may be older than the file.
+    var isLive = false
 }
 
 /// A scan through one segment file.
@@ -54,7 +58,9 @@ struct SegmentScanner<Files: FileSystem> {
     /// After damage: records count without knowing their group, up to the next group's header.
     private var isBetweenGroups = false
     private var footerOffset: Int?
-    private var inUnit = false
+    private let isLive: Bool
+    /// Where the file was read again because nothing sound stood there.
+    private var rereadOffset = -1
 
     init(
         _ reader: BlockReader<Files>,
@@ -71,6 +77,8 @@ struct SegmentScanner<Files: FileSystem> {
         epoch = start.epoch
         durable = start.durable
         groupEnd = start.offset
+        isBetweenGroups = start.mayJump
+        isLive = start.isLive
     }
 
     /// Where the current event's bytes begin in `reader.window`.
@@ -134,11 +142,16 @@ struct SegmentScanner<Files: FileSystem> {
 
     /// Decides between the end and damage where no fitting record stands.
     private mutating func bad() throws(FileError) -> ScanEvent {
+        if isLive, rereadOffset != offset {
+            rereadOffset = offset
+            reader.forget()
+            return try next()
+        }
         let position = LogPosition(segment: segment, offset: offset)
         if durable <= position {
             durable = max(durable, try laterProof(after: position) ?? durable)
         }
-        guard durable > position else {
+        guard durable > position, offset < reader.size else {
             return .end(offset == groupEnd || isBetweenGroups ? .clean : .torn)
         }
         let start = offset

@@ -1,0 +1,100 @@
+/// Reads what a store's directory holds besides records: names, checkpoints, segment headers.
+///
+/// Changes nothing; recovery and the offline tools both look through it. All calls block.
+struct StoreFiles<Files: FileSystem> {
+    let files: Files
+    let directory: String
+
+    /// The names in the directory by what they stand for, in rising order.
+    struct Listing {
+        var segments: [UInt32] = []
+        var checkpoints: [UInt64] = []
+        var temporary: [String] = []
+        var unknown: [String] = []
+        var hasLock = false
+    }
+
+    func path(_ name: String) -> String { directory + "/" + name }
+
+    func list() throws(FileError) -> Listing {
+        var listing = Listing()
+        for name in try files.list(directory).sorted() {
+            switch FileNames.kind(of: name) {
+            case .segment(let number): listing.segments.append(number)
+            case .checkpoint(let number): listing.checkpoints.append(number)
+            case .temporary: listing.temporary.append(name)
+            case .lock: listing.hasLock = true
+            case .unknown: listing.unknown.append(name)
+            }
+        }
+        listing.segments.sort()
+        listing.checkpoints.sort()
+        return listing
+    }
+
+    /// Reads and decodes a checkpoint; a newer version is a failure like others here.
+    func checkpoint(
+        _ number: UInt64
+    ) throws(FileError) -> Result<CheckpointContent, CheckpointFault> {
+        let bytes = try readWhole(FileNames.checkpoint(number))
+        do throws(CheckpointFault) {
+            let content = try CheckpointFormat.decode(bytes.span.bytes)
+            guard content.header.number == number else {
+                return .failure(.contradiction("it carries another number"))
+            }
+            return .success(content)
+        } catch { return .failure(error) }
+    }
+
+    private func readWhole(_ name: String) throws(FileError) -> [UInt8] {
+        let file = try files.open(path(name), .read)
+        defer { files.close(file) }
+        let size = try files.size(file)
+        var bytes: [UInt8] = []
+        try bytes.appendBytes(upTo: size) { (span) throws(FileError) in
+            try files.read(file, at: 0, into: &span)
+        }
+        return bytes
+    }
+
+    /// The store's id by the first segment with a sound header; nil if nothing was ever begun.
+    func storeOfSegments(_ segments: [UInt32]) throws(LogStoreError) -> StoreID? {
+        for number in segments {
+            let bytes = try readStart(number)
+            do throws(SegmentHeader.Fault) {
+                return try SegmentHeader.decode(bytes.span.bytes).store
+            } catch {
+                if case .newerVersion(let version) = error {
+                    throw newerFormat(number, version)
+                }
+            }
+        }
+        if let number = segments.first, try readStart(number).contains(where: { $0 != 0 }) {
+            throw .unusable(
+                file: path(FileNames.segment(number)),
+                reason: "no checkpoint and no segment has a sound header, so the store's id is lost"
+            )
+        }
+        return nil
+    }
+
+    func newerFormat(_ segment: UInt32, _ version: UInt32) -> LogStoreError {
+        .newerFormat(
+            file: path(FileNames.segment(segment)),
+            version: version,
+            supported: SegmentHeader.formatVersion
+        )
+    }
+
+    private func readStart(_ number: UInt32) throws(LogStoreError) -> [UInt8] {
+        do throws(FileError) {
+            let file = try files.open(path(FileNames.segment(number)), .read)
+            defer { files.close(file) }
+            var bytes: [UInt8] = []
+            try bytes.appendBytes(upTo: SegmentHeader.byteCount) { (span) throws(FileError) in
+                try files.read(file, at: 0, into: &span)
+            }
+            return bytes
+        } catch { throw .file(error) }
+    }
+}

@@ -1,0 +1,97 @@
+import Base
+import Testing
+
+@testable import LogStore
+
+/// Stores that earlier versions wrote; they are never made again.
+///
+/// `v1` has two segments of up to 8 KiB and a checkpoint in the second one with records behind it:
+/// 120 messages `message N` with the header `n:N` to `/queue/orders`, every third also to
+/// `/queue/audit`; of `/queue/orders` 1...20 and 33 settled, 30 requeued after 4 deliveries;
+/// `/queue/gone` declared and deleted; then an atomic unit that moved entry 40 to `/queue/audit`.
+@Suite struct FixtureTests {
+    private func withCopy(_ version: String, _ body: (String) throws -> Void) throws {
+        let fixture = FormatDocument.root + "/Tests/FormatTests/Fixtures/" + version
+        let files = PosixFileSystem()
+        try withDirectory { directory in
+            for name in try files.list(fixture) {
+                let bytes = try FormatDocument.read(fixture + "/" + name)
+                let file = try files.open(directory + "/" + name, .create)
+                defer { files.close(file) }
+                try files.write(file, at: 0, bytes.span.bytes)
+            }
+            try body(directory)
+        }
+    }
+
+    private func check(_ directory: String) throws {
+        var store = try FormatStore(directory)
+        defer { store.close() }
+        let log = store.log
+        #expect(log.queueNames.map(\.name) == ["/queue/orders", "/queue/audit"])
+        let orders = log.queueNames[0].id
+        let audit = log.queueNames[1].id
+        let inOrders = try bodies(&store, orders)
+        let unsettled = (21...120).filter { $0 != 33 && $0 != 40 }
+        #expect(inOrders.map(\.0) == unsettled.map { UInt64($0) })
+        #expect(inOrders.map(\.1) == unsettled.map { "n:\($0)\n|message \($0)" })
+        #expect(inOrders.filter { $0.2 > 0 }.map { "\($0.0) \($0.2)" } == ["30 4"])
+        let inAudit = try bodies(&store, audit)
+        let expected = (1...40).map { "n:\($0 * 3)\n|message \($0 * 3)" } + ["n:40\n|message 40"]
+        #expect(inAudit.map(\.1) == expected)
+    }
+
+    private func bodies(
+        _ store: inout FormatStore,
+        _ queue: QueueID
+    ) throws -> [(UInt64, String, UInt32)] {
+        var found: [(UInt64, String, UInt32)] = []
+        var next = EntrySequence(1)
+        func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+        while next < store.log.depth(queue)?.next ?? next {
+            let start = store.log.fetch(queue, from: next, messagesMax: 64, bytesMax: 1 << 16) {
+                sequence,
+                deliveries,
+                headers,
+                body in
+                let whole =
+                    headers.array(0..<headers.byteCount) + [0x7C] + body.array(0..<body.byteCount)
+                found.append((sequence.value, text(whole), deliveries))
+            }
+            switch start {
+            case .completed(let after): next = after
+            case .pending:
+                store.run()
+                for case .fetched(let result) in store.log.takeNotices() {
+                    for item in result.items {
+                        let whole =
+                            result.bytes[item.headers] + [0x7C] + result.bytes[item.body]
+                        found.append((item.sequence.value, text(Array(whole)), item.deliveryCount))
+                    }
+                    #expect(result.damage == [])
+                    next = result.next
+                }
+            }
+        }
+        return found
+    }
+
+    @Test("a store of version 1 opens with everything in it")
+    func version1() throws {
+        try withCopy("v1") { directory in
+            let report = try Verifier.run(PosixFileSystem(), directory: directory)
+            #expect(report.isSound && report.segments == 2 && report.checkpointInUse != nil)
+            try check(directory)
+        }
+    }
+
+    @Test("a store of version 1 opens without its checkpoint too")
+    func version1WithoutCheckpoint() throws {
+        try withCopy("v1") { directory in
+            for name in try PosixFileSystem().list(directory) where name.hasSuffix(".chk") {
+                try PosixFileSystem().remove(directory + "/" + name)
+            }
+            try check(directory)
+        }
+    }
+}
