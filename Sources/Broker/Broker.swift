@@ -75,7 +75,7 @@ package final class Broker {
     }
 
     /// Reports that deliveries were written to the socket: `bytes` is the sum of their messages'
-    /// `byteCount`, `through` the highest delivery number among them, if any had one.
+    /// `footprint`, `through` the highest delivery number among them, if any had one.
     ///
     /// Settles `auto` deliveries and makes room for more.
     package func written(
@@ -106,7 +106,7 @@ package final class Broker {
         now: Instant
     ) throws(BrokerError) -> DestinationID {
         try requireStore()
-        return try registry.find(name, for: use, now: now)
+        return try registry.find(name, for: use, storeRefuses: sendsRefused, now: now)
     }
 
     /// The name of a destination, as clients write it (`/queue/a`).

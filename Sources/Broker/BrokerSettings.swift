@@ -30,7 +30,8 @@ package struct BrokerSettings: Sendable, Equatable {
 
     /// How one topic behaves.
     package struct TopicPolicy: Sendable, Equatable {
-        /// Bytes that may wait for one subscriber.
+        /// Bytes that may wait for one subscriber; each message counts with
+        /// `Message.overheadBytes`.
         package var bufferBytes = 1 << 20
         package var slowConsumer = SlowConsumer.drop
 
@@ -78,6 +79,11 @@ package struct BrokerSettings: Sendable, Equatable {
 
     /// `max_bytes` of a memory queue that sets none.
     package static let memoryQueueBytesDefault = 64 << 20
+
+    /// `max_messages` of a memory queue that sets none: what it holds costs memory even when empty.
+    package static func memoryQueueMessagesDefault(bytesMax: Int) -> Int {
+        max(1024, bytesMax / Message.overheadBytes)
+    }
 }
 
 /// Bounds on everything that clients can feed into the broker.
@@ -95,8 +101,8 @@ package struct BrokerLimits: Sendable, Equatable {
     package var transactionAge = Interval.seconds(300)
     /// Destinations in all, so that names cannot fill the memory.
     package var destinations = 1_000_000
-    /// Bytes of messages delivered to a session and not written to its socket; past it nothing more
-    /// is delivered.
+    /// Bytes of messages delivered to a session and not written to its socket, each counted with
+    /// `Message.overheadBytes`; past it nothing more is delivered.
     ///
     /// Enough to keep a fast socket busy for a turn of the loop.
     package var unwrittenBytes = 256 << 10

@@ -17,6 +17,15 @@ package struct Message: Sendable, Equatable {
 
     /// Bytes of headers and body together, the measure of every limit on messages.
     package var byteCount: Int { headers.readableBytes + body.readableBytes }
+
+    /// What a message costs beside its headers and body where it waits in memory.
+    ///
+    /// Its place in a table, or the rest of its frame. Without it empty messages would be free, and
+    /// so without bound.
+    package static let overheadBytes = 128
+
+    /// The measure of what waits in memory for a socket.
+    package var footprint: Int { byteCount + Self.overheadBytes }
 }
 
 /// The name of one entry that stays the same when it is delivered again.

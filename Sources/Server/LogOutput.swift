@@ -39,7 +39,10 @@ struct LogOutput: LogHandler {
     private static func text(_ event: LogEvent, _ pairs: [(String, String)]) -> String {
         var line = "\(timestamp()) \(event.level) \(event.message)"
         for (key, value) in pairs {
-            let isPlain = value.allSatisfy { $0 != " " && $0 != "\"" && $0 != "\n" && $0 != "\r" }
+            // Scalar by scalar, for CR LF is one Character that is neither CR nor LF.
+            let isPlain = !value.unicodeScalars.contains {
+                $0 == " " || $0 == "\"" || isControl($0)
+            }
             line += " \(key)=\(isPlain && !value.isEmpty ? value : quoted(value))"
         }
         return line
@@ -65,7 +68,7 @@ struct LogOutput: LogHandler {
             case "\r": result += "\\r"
             case "\t": result += "\\t"
             default:
-                if scalar.value < 0x20 || scalar.value == 0x7F {
+                if isControl(scalar) {
                     let hex = String(scalar.value, radix: 16)
                     result += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
                 } else {
@@ -74,6 +77,12 @@ struct LogOutput: LogHandler {
             }
         }
         return result + "\""
+    }
+
+    /// True for what moves a terminal's cursor, or ends a line for some reader.
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
+            || scalar.value == 0x2028 || scalar.value == 0x2029
     }
 
     /// UTC with milliseconds, as in `2026-01-31T08:15:30.123Z`.

@@ -27,10 +27,12 @@ enum StompEscaping {
         }
     }
 
-    /// A String of the bytes; with `escapes` nil they are taken as they are.
-    static func decode(_ span: RawSpan, _ range: Range<Int>, escapes version: StompVersion?)
-        -> String
-    {
+    /// The bytes without escapes; with `escapes` nil they are taken as they are.
+    static func decodedBytes(
+        _ span: RawSpan,
+        _ range: Range<Int>,
+        escapes version: StompVersion?
+    ) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(range.count)
         var offset = range.lowerBound
@@ -46,7 +48,16 @@ enum StompEscaping {
                 bytes.append(byte)
             }
         }
-        return String(decoding: bytes, as: UTF8.self)
+        return bytes
+    }
+
+    /// The same as a String.
+    static func decode(
+        _ span: RawSpan,
+        _ range: Range<Int>,
+        escapes version: StompVersion?
+    ) -> String {
+        String(decoding: decodedBytes(span, range, escapes: version), as: UTF8.self)
     }
 
     /// Escapes text for a header of `version`; what it cannot express becomes a space.
@@ -85,5 +96,10 @@ enum StompInteger {
             value = value * 10 + digit
         }
         return value
+    }
+
+    /// True for digits only, however many.
+    static func isNumber(_ span: RawSpan, _ range: Range<Int>) -> Bool {
+        !range.isEmpty && range.allSatisfy { span[byte: $0].digit != nil }
     }
 }

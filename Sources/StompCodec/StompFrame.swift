@@ -91,9 +91,15 @@ package struct StompFrame: Sendable {
     /// STOMP 1.0 shows headers padded with spaces (`ack: client`), and so do clients that have not
     /// said yet what they speak: there the padding is dropped. Later versions forbid that.
     package func string(_ name: StompHeaderName) -> String? {
+        unescapedBytes(name).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The bytes of `string`, also where they are no UTF-8: what names something is told apart by
+    /// them.
+    package func unescapedBytes(_ name: StompHeaderName) -> [UInt8]? {
         guard let range = valueRange(name) else { return nil }
         let span = bytes.readableBytesSpan
-        return StompEscaping.decode(span, range, escapes: isEscaped ? version : nil)
+        return StompEscaping.decodedBytes(span, range, escapes: isEscaped ? version : nil)
     }
 
     /// A header's value as a whole number in decimal, or nil if it is anything else.

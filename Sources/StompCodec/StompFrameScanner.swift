@@ -209,6 +209,7 @@ struct StompFrameScanner: Sendable {
         let range =
             isPadded ? StompFrame.trimmed(span, header.valueRange) : header.valueRange
         guard let length = StompInteger.parse(span, range) else {
+            if StompInteger.isNumber(span, range) { throw bodyTooLarge(version) }
             throw .badContentLength(Self.printable(span, header.valueRange))
         }
         return Int(length)

@@ -132,33 +132,63 @@ package struct StompSerializer: Sendable {
         body: ByteBuffer,
         into out: inout ByteBuffer
     ) {
-        let version = version ?? .v10
-        let capacity =
-            head.prefix.readableBytes + headers.readableBytes + body.readableBytes
-            + Self.messageHeadBytesMax
-        out.write(upTo: capacity) { cursor in
-            cursor.append(head.prefix.readableBytesSpan)
-            cursor.append(decimal: UInt64(head.id.queue))
-            cursor.append(.hyphen)
-            cursor.append(decimal: head.id.sequence)
-            if version == .v12, let ack = head.ack {
-                cursor.append("\nack:")
-                cursor.append(decimal: ack.subscription)
-                cursor.append(.hyphen)
-                cursor.append(decimal: ack.delivery)
-            }
-            cursor.append("\ncontent-length:")
-            cursor.append(decimal: UInt64(body.readableBytes))
-            if head.redeliveries > 0 {
-                cursor.append("\nredelivered:true\ndelivery-count:")
-                // The delivery that is being written counts, too.
-                cursor.append(decimal: UInt64(head.redeliveries) + 1)
-            }
-            cursor.append(.lineFeed)
-            StompHeaderBlock.write(headers.readableBytesSpan, for: version, to: &cursor)
-            cursor.append(.lineFeed)
+        let bodyByteCount = body.readableBytes
+        out.write(upTo: Self.headCapacity(head, headers) + bodyByteCount + 1) { cursor in
+            append(head, headers, bodyByteCount, to: &cursor)
             cursor.append(body.readableBytesSpan)
             cursor.append(0)
         }
+    }
+
+    /// MESSAGE up to its body, which the caller writes apart, and then `writeMessageEnd`.
+    package func writeMessageHead(
+        _ head: StompMessageHead,
+        headers: ByteBuffer,
+        bodyByteCount: Int,
+        into out: inout ByteBuffer
+    ) {
+        out.write(upTo: Self.headCapacity(head, headers)) { cursor in
+            append(head, headers, bodyByteCount, to: &cursor)
+        }
+    }
+
+    /// What follows a body.
+    package func writeMessageEnd(into out: inout ByteBuffer) {
+        out.writeInteger(UInt8(0))
+    }
+
+    @inline(__always)
+    private static func headCapacity(_ head: StompMessageHead, _ headers: ByteBuffer) -> Int {
+        head.prefix.readableBytes + headers.readableBytes + messageHeadBytesMax
+    }
+
+    @inline(__always)
+    private func append(
+        _ head: StompMessageHead,
+        _ headers: ByteBuffer,
+        _ bodyByteCount: Int,
+        to cursor: inout ByteCursor
+    ) {
+        let version = version ?? .v10
+        cursor.append(head.prefix.readableBytesSpan)
+        cursor.append(decimal: UInt64(head.id.queue))
+        cursor.append(.hyphen)
+        cursor.append(decimal: head.id.sequence)
+        if version == .v12, let ack = head.ack {
+            cursor.append("\nack:")
+            cursor.append(decimal: ack.subscription)
+            cursor.append(.hyphen)
+            cursor.append(decimal: ack.delivery)
+        }
+        cursor.append("\ncontent-length:")
+        cursor.append(decimal: UInt64(bodyByteCount))
+        if head.redeliveries > 0 {
+            cursor.append("\nredelivered:true\ndelivery-count:")
+            // The delivery that is being written counts, too.
+            cursor.append(decimal: UInt64(head.redeliveries) + 1)
+        }
+        cursor.append(.lineFeed)
+        StompHeaderBlock.write(headers.readableBytesSpan, for: version, to: &cursor)
+        cursor.append(.lineFeed)
     }
 }

@@ -181,7 +181,7 @@ final class BrokerHarness {
         guard let deliveries = unwritten.removeValue(forKey: session) else { return }
         broker.written(
             session,
-            bytes: deliveries.reduce(0) { $0 + $1.message.byteCount },
+            bytes: deliveries.reduce(0) { $0 + $1.message.footprint },
             through: deliveries.compactMap(\.number).max(),
             now: now
         )
@@ -255,6 +255,9 @@ extension Message {
     }
 
     var text: String { String(buffer: body) }
+
+    /// What so many messages of two letters count where they wait for a socket.
+    static func room(_ count: Int) -> Int { count * (2 + overheadBytes) }
 }
 
 /// Says which error a call ends in; nil if none.

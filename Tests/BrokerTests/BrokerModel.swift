@@ -84,7 +84,7 @@ final class BrokerModel {
 
         init(id: SessionID) { self.id = id }
 
-        var unwrittenBytes: Int { unwritten.reduce(0) { $0 + $1.message.byteCount } }
+        var unwrittenBytes: Int { unwritten.reduce(0) { $0 + $1.message.footprint } }
 
         var sharedInFlight: Int {
             subscriptions.filter { $0.mode != .auto && $0.prefetch == nil }
@@ -167,7 +167,7 @@ final class BrokerModel {
             for held in subscription.held where held.number <= through { settle(held) }
             subscription.held.removeAll { $0.number <= through }
         }
-        return (done.reduce(0) { $0 + $1.message.byteCount }, through)
+        return (done.reduce(0) { $0 + $1.message.footprint }, through)
     }
 
     private func settle(_ held: Held) {

@@ -30,10 +30,11 @@ final class BrokerSimulation {
 
         var settings = BrokerSettings()
         settings.prefetch = [1, 1, 2, 5].randomElement(using: &generator) ?? 1
-        settings.limits.unwrittenBytes = [20, 100, 1 << 18].randomElement(using: &generator) ?? 20
+        settings.limits.unwrittenBytes =
+            [300, 1500, 1 << 18].randomElement(using: &generator) ?? 300
         settings.limits.fetchedBytes = [0, 50, 1 << 20].randomElement(using: &generator) ?? 0
         settings.limits.transactionMessages = 6
-        settings.topicDefaults.bufferBytes = 40
+        settings.topicDefaults.bufferBytes = 700
         model = BrokerModel(
             sharedCredit: settings.prefetch,
             unwrittenMax: settings.limits.unwrittenBytes

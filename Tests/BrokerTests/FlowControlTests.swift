@@ -196,7 +196,7 @@ struct FlowControlTests {
 
     @Test("auto is bound by unwritten bytes, not by credit, and settles when written")
     func auto() throws {
-        let broker = try BrokerHarness { $0.limits.unwrittenBytes = 4 }
+        let broker = try BrokerHarness { $0.limits.unwrittenBytes = Message.room(2) }
         broker.writesAtOnce = false
         let client = try broker.connect()
         try broker.subscribe(client, "/queue/a", .auto)
@@ -215,9 +215,28 @@ struct FlowControlTests {
         #expect(broker.depth("/queue/a") == 0)
     }
 
+    @Test("empty messages take room in a socket, too")
+    func emptyMessages() throws {
+        let broker = try BrokerHarness {
+            $0.limits.unwrittenBytes = 3 * Message.overheadBytes
+            $0.topicDefaults.bufferBytes = 2 * Message.overheadBytes
+        }
+        broker.writesAtOnce = false
+        let (client, reader) = (try broker.connect(), try broker.connect())
+        try broker.subscribe(client, "/queue/a", .auto)
+        try broker.subscribe(reader, "/topic/a")
+        for _ in 0..<10 {
+            try broker.send(client, "/queue/a", "")
+            try broker.send(client, "/topic/a", "")
+        }
+        #expect(broker.received(client).count == 3)
+        #expect(broker.received(reader).count == 3)
+        #expect(broker.broker.stats.topicDrops == 5)
+    }
+
     @Test("nothing is delivered to a session with too much unwritten, whatever its credit")
     func unwrittenHolds() throws {
-        let broker = try BrokerHarness { $0.limits.unwrittenBytes = 4 }
+        let broker = try BrokerHarness { $0.limits.unwrittenBytes = Message.room(2) }
         broker.writesAtOnce = false
         let (client, other) = (try broker.connect(), try broker.connect())
         try broker.subscribe(client, "/queue/a", prefetch: 10)

@@ -118,11 +118,20 @@ struct OverflowTests {
         #expect(failure?.text == "queue /queue/a is full: max_bytes = 67108864")
     }
 
+    @Test("a memory queue that sets no number of messages has a limit on it")
+    func memoryMessages() throws {
+        let broker = try harness(.memory, bytes: 10, .reject)
+        let client = try broker.connect()
+        for _ in 0..<1024 { try broker.send(client, "/queue/a", "") }
+        let failure = error { try broker.send(client, "/queue/a", "") }
+        #expect(failure?.text == "queue /queue/a is full: max_messages = 1024")
+    }
+
     @Test("a topic's slow reader misses the oldest, is bounded, and delays nobody")
     func topicDrop() throws {
         let broker = try BrokerHarness {
-            $0.topicDefaults.bufferBytes = 6
-            $0.limits.unwrittenBytes = 2
+            $0.topicDefaults.bufferBytes = Message.room(3)
+            $0.limits.unwrittenBytes = Message.room(1)
         }
         broker.writesAtOnce = false
         let (slow, quick) = (try broker.connect(), try broker.connect())
@@ -132,9 +141,10 @@ struct OverflowTests {
             try broker.send(quick, "/topic/a", "m\(number)")
             broker.write(quick)
         }
-        try broker.send(quick, "/topic/a", "too long")
+        let long = String(repeating: "x", count: Message.room(3))
+        try broker.send(quick, "/topic/a", long)
         broker.write(quick)
-        #expect(broker.received(quick) == ["m1", "m2", "m3", "m4", "m5", "m6", "too long"])
+        #expect(broker.received(quick) == ["m1", "m2", "m3", "m4", "m5", "m6", long])
         #expect(broker.received(slow) == ["m1"])
         #expect(broker.broker.stats.topicDrops == 3)
         var late: [String] = []
@@ -149,9 +159,9 @@ struct OverflowTests {
     @Test("a topic that disconnects slow readers tells them why and sends nothing more")
     func topicDisconnect() throws {
         let broker = try BrokerHarness {
-            $0.topicDefaults.bufferBytes = 4
+            $0.topicDefaults.bufferBytes = Message.room(2)
             $0.topicDefaults.slowConsumer = .disconnect
-            $0.limits.unwrittenBytes = 2
+            $0.limits.unwrittenBytes = Message.room(1)
         }
         broker.writesAtOnce = false
         let (slow, sender) = (try broker.connect(), try broker.connect())

@@ -56,6 +56,23 @@ struct SettlingTests {
         #expect(core.stats.lateAcknowledgements == 1)
     }
 
+    @Test("many in flight are acknowledged by their names from the last to the first")
+    func byMessageBackwards() throws {
+        let broker = try BrokerHarness()
+        let client = try broker.connect()
+        let subscription = try broker.subscribe(client, "/queue/a", prefetch: 500)
+        for number in 0..<200 { try broker.send(client, "/queue/a", "\(number)") }
+        // Some come again under a higher number, behind all others.
+        for number in stride(from: 0, to: 200, by: 7) { try broker.nack(client, "\(number)") }
+        for number in (0..<200).reversed() {
+            let target = AckTarget.message(try broker.id(client, "\(number)"), in: subscription)
+            _ = try broker.broker.acknowledge(client, target, now: broker.now)
+            #expect(broker.depth("/queue/a") == number)
+            _ = try broker.broker.acknowledge(client, target, now: broker.now)
+        }
+        #expect(broker.broker.stats.lateAcknowledgements == 200)
+    }
+
     @Test("unknown targets have no effect and are counted")
     func unknownTargets() throws {
         let broker = try BrokerHarness()

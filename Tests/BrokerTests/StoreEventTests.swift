@@ -24,6 +24,13 @@ struct StoreEventTests {
             #expect(failure?.text.contains("less than 1 GiB free") == true)
         }
         #expect(broker.depth("/queue/m") == 0)
+        for use in [DestinationUse.send, .subscribe] {
+            let failure = error {
+                _ = try broker.broker.destination("/queue/new", for: use, now: broker.now)
+            }
+            #expect(failure?.kind == .refused)
+        }
+        #expect(broker.depth("/queue/new") == -1)
         try broker.send(client, "/queue/m", "2")
         try broker.ack(client, "1")
         #expect(broker.depth("/queue/a") == 0)

@@ -184,7 +184,7 @@ struct StompParserTests {
         Broken(
             text: "SEND\ncontent-length:99999999999999999999\n\n\0",
             version: .v12,
-            error: .badContentLength("99999999999999999999")
+            error: .bodyTooLarge(limit: 16 << 20)
         ),
         Broken(
             text: "SEND\ncontent-length:1\n\nab\0",

@@ -122,7 +122,7 @@ final class Dispatcher {
         )
         queue.inFlightCount += 1
         queue.inFlightBytes += bytes
-        charge(subscription, bytes: bytes)
+        charge(subscription, bytes: item.message.footprint)
         session.lastServed = subscription.id
         subscription.ticket = 0
         stats.deliveries += 1
@@ -362,7 +362,7 @@ final class Dispatcher {
         _ topic: Topic
     ) {
         let room = topic.policy.bufferBytes
-        let bytes = item.message.byteCount
+        let bytes = item.message.footprint
         guard subscription.backlog.bytes + bytes > room else {
             subscription.backlog.append(item)
             return
@@ -396,7 +396,7 @@ final class Dispatcher {
         from topic: Topic,
         to subscription: Subscription
     ) {
-        addUnwritten(message.byteCount, to: subscription.session)
+        addUnwritten(message.footprint, to: subscription.session)
         stats.topicDeliveries += 1
         effects.append(
             .deliver(

@@ -28,12 +28,25 @@ struct InFlight {
 struct InFlightTable {
     private var rows = Deque<InFlight>()
     private var gaps = 0
+    private var heldCount = 0
+    /// Every row up to this one is held or gone, so that cumulative answers need not look there.
+    private var claimedThrough = DeliveryNumber(0)
+    /// The last delivery of each entry, once one was asked for that is not near the front.
+    ///
+    /// Rows that are gone stay in it until it is much larger than the table.
+    private var numbers: [EntrySequence: DeliveryNumber]?
+
+    /// Rows that are looked through one by one before `numbers` is worth its memory.
+    private static let searchedRowsMax = 16
 
     /// Deliveries in flight, held ones among them.
     var count: Int { rows.count - gaps }
 
     mutating func append(_ row: InFlight) {
         rows.append(row)
+        guard let count = numbers?.count else { return }
+        numbers?[row.sequence] = row.number
+        if count > 2 * rows.count + 64 { numbers = nil }
     }
 
     /// The row of a delivery that nothing has claimed.
@@ -44,9 +57,28 @@ struct InFlightTable {
 
     /// The row of the entry's delivery, if nothing has claimed it.
     ///
-    /// O(rows before it).
-    func index(of sequence: EntrySequence) -> Int? {
-        rows.firstIndex { $0.sequence == sequence && $0.state == .delivered }
+    /// O(log n), amortised.
+    mutating func index(of sequence: EntrySequence) -> Int? {
+        let near = rows.prefix(Self.searchedRowsMax)
+        if let index = near.firstIndex(where: {
+            $0.sequence == sequence && $0.state == .delivered
+        }) {
+            return index
+        }
+        guard rows.count > Self.searchedRowsMax else { return nil }
+        guard let number = number(of: sequence), let index = row(of: number),
+            rows[index].state == .delivered
+        else { return nil }
+        return index
+    }
+
+    private mutating func number(of sequence: EntrySequence) -> DeliveryNumber? {
+        if let numbers { return numbers[sequence] }
+        var made: [EntrySequence: DeliveryNumber] = [:]
+        made.reserveCapacity(rows.count)
+        for row in rows where row.state != .gone { made[row.sequence] = row.number }
+        numbers = made
+        return made[sequence]
     }
 
     /// Takes one row off.
@@ -68,18 +100,27 @@ struct InFlightTable {
 
     /// Takes off all rows up to and including `index` but those that a transaction holds.
     mutating func takeAll(through index: Int, _ body: (InFlight) -> Void) {
-        var held: [InFlight] = []
-        for _ in 0...index {
-            let row = rows.removeFirst()
-            switch row.state {
-            case .delivered: body(row)
-            case .held: held.append(row)
-            case .gone: gaps -= 1
+        guard heldCount > 0 else {
+            for _ in 0...index {
+                let row = rows.removeFirst()
+                if row.state == .gone { gaps -= 1 } else { body(row) }
             }
+            closeGaps()
+            return
         }
-        rows.prepend(contentsOf: held)
+        let last = rows[index].number
+        for place in firstUnclaimed...index where rows[place].state == .delivered {
+            body(rows[place])
+            rows[place].state = .gone
+            rows[place].message = nil
+            gaps += 1
+        }
+        claimedThrough = last
         closeGaps()
     }
+
+    /// Where the rows past `claimedThrough` begin.
+    private var firstUnclaimed: Int { index(after: claimedThrough) }
 
     /// Takes off the oldest row if its number is not above `number`.
     mutating func takeFirst(through number: DeliveryNumber) -> InFlight? {
@@ -89,30 +130,38 @@ struct InFlightTable {
 
     /// Takes off everything.
     mutating func takeAll() -> [InFlight] {
-        defer {
-            rows = []
-            gaps = 0
-        }
+        defer { self = InFlightTable() }
         return rows.filter { $0.state != .gone }
     }
 
     // MARK: Transactions
 
-    /// Numbers of the rows from `first` up to and including `last` that nothing has claimed.
-    func unclaimed(from first: Int, through last: Int) -> [DeliveryNumber] {
-        rows[first...last].filter { $0.state == .delivered }.map(\.number)
+    /// Numbers of all rows up to and including `last` that nothing has claimed.
+    func unclaimed(through last: Int) -> [DeliveryNumber] {
+        rows[firstUnclaimed...last].lazy.filter { $0.state == .delivered }.map(\.number)
     }
+
+    /// The number of a row.
+    func number(at index: Int) -> DeliveryNumber { rows[index].number }
 
     mutating func hold(_ number: DeliveryNumber) {
         guard let index = row(of: number) else { return }
         invariant(rows[index].state == .delivered, "one transaction holds a delivery")
         rows[index].state = .held
+        heldCount += 1
+    }
+
+    /// Notes that every row up to a number is claimed now.
+    mutating func allClaimed(through number: DeliveryNumber) {
+        claimedThrough = max(claimedThrough, number)
     }
 
     /// Lets go of a held row, if it is still there.
     mutating func unhold(_ number: DeliveryNumber) {
         guard let index = row(of: number), rows[index].state == .held else { return }
         rows[index].state = .delivered
+        heldCount -= 1
+        if number <= claimedThrough { claimedThrough = DeliveryNumber(number.value - 1) }
     }
 
     /// Reads a held row, if it is still there.
@@ -124,6 +173,7 @@ struct InFlightTable {
     /// Takes a held row off, if it is still there.
     mutating func takeHeld(_ number: DeliveryNumber) -> InFlight? {
         guard let index = row(of: number), rows[index].state == .held else { return nil }
+        heldCount -= 1
         return take(at: index)
     }
 
@@ -132,14 +182,20 @@ struct InFlightTable {
     private func row(of number: DeliveryNumber) -> Int? {
         guard !rows.isEmpty else { return nil }
         if rows[0].number == number { return 0 }
+        let index = index(after: DeliveryNumber(number.value &- 1))
+        guard index < rows.count, rows[index].number == number, rows[index].state != .gone else {
+            return nil
+        }
+        return index
+    }
+
+    /// The first row with a higher number, or the end.
+    private func index(after number: DeliveryNumber) -> Int {
         var low = 0
         var high = rows.count
         while low < high {
             let middle = (low + high) / 2
-            if rows[middle].number < number { low = middle + 1 } else { high = middle }
-        }
-        guard low < rows.count, rows[low].number == number, rows[low].state != .gone else {
-            return nil
+            if rows[middle].number > number { high = middle } else { low = middle + 1 }
         }
         return low
     }
@@ -149,6 +205,7 @@ struct InFlightTable {
             rows.removeFirst()
             gaps -= 1
         }
+        if rows.isEmpty { numbers = nil }
         guard gaps > rows.count / 2 + 16 else { return }
         rows.removeAll { $0.state == .gone }
         gaps = 0

@@ -78,6 +78,7 @@ final class DestinationRegistry {
     func find(
         _ text: String,
         for use: DestinationUse,
+        storeRefuses: String?,
         now: Instant
     ) throws(BrokerError) -> DestinationID {
         if let id = identifiers[text] {
@@ -101,6 +102,14 @@ final class DestinationRegistry {
             throw BrokerError(
                 .limitReached,
                 "destination \(text) cannot be created: destinations = \(destinationsMax)"
+            )
+        }
+        if let storeRefuses, name.kind == .queue,
+            queuePolicies.policy(for: name).storage == .persistent
+        {
+            throw BrokerError(
+                .refused,
+                "queue \(text) cannot be created now: \(storeRefuses)"
             )
         }
         return create(name, now: now)
@@ -160,6 +169,11 @@ final class DestinationRegistry {
             return queue
         case .memory:
             if policy.bytesMax == 0 { policy.bytesMax = BrokerSettings.memoryQueueBytesDefault }
+            if policy.messagesMax == 0 {
+                policy.messagesMax = BrokerSettings.memoryQueueMessagesDefault(
+                    bytesMax: policy.bytesMax
+                )
+            }
             return Queue(
                 memory: takeMemoryID(),
                 name: name.text,

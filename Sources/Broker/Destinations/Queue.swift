@@ -202,10 +202,15 @@ final class Queue {
 extension Deque {
     /// Merges rising elements into a rising deque where they mostly belong near the front.
     ///
-    /// O(new elements + elements before the last of them).
+    /// O(new elements + elements before the last of them); one element costs a search by halves.
     mutating func mergeFront(_ new: [Element], isBefore: (Element, Element) -> Bool) {
         guard let last = new.last else { return }
-        let place = firstIndex { !isBefore($0, last) } ?? count
+        var place = 0
+        var high = count
+        while place < high {
+            let middle = (place + high) / 2
+            if isBefore(self[middle], last) { place = middle + 1 } else { high = middle }
+        }
         if new.count == 1 {
             insert(last, at: place)
             return

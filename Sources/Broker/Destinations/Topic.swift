@@ -59,18 +59,19 @@ struct TopicBacklog {
     }
 
     private var items = Deque<Item>()
+    /// The sum of their messages' `footprint`.
     private(set) var bytes = 0
 
     var isEmpty: Bool { items.isEmpty }
 
     mutating func append(_ item: Item) {
         items.append(item)
-        bytes += item.message.byteCount
+        bytes += item.message.footprint
     }
 
     mutating func popFirst() -> Item? {
         guard let item = items.popFirst() else { return nil }
-        bytes -= item.message.byteCount
+        bytes -= item.message.footprint
         return item
     }
 

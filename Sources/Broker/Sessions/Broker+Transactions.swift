@@ -74,16 +74,16 @@ extension Broker {
         isReturn: Bool,
         for transaction: Transaction
     ) throws(BrokerError) {
-        let reached = subscription.inFlight.unclaimed(
-            from: subscription.mode == .cumulative ? 0 : index,
-            through: index
-        )
+        let isCumulative = subscription.mode == .cumulative
+        let last = subscription.inFlight.number(at: index)
+        let reached = isCumulative ? subscription.inFlight.unclaimed(through: index) : [last]
         try transaction.claim(
             reached,
             of: subscription,
             isReturn: isReturn,
             limits: settings.limits
         )
+        if isCumulative { subscription.inFlight.allClaimed(through: last) }
     }
 
     func isTooOld(_ transaction: Transaction, now: Instant) -> Bool {

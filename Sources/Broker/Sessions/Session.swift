@@ -26,7 +26,7 @@ final class Session {
     /// When the shared credit was last used up, on the scale of waiting tickets.
     var exhaustedAt: UInt64 = 0
 
-    /// Bytes of messages delivered and not yet reported as written.
+    /// Footprint of the messages delivered and not yet reported as written.
     private(set) var unwrittenBytes = 0
     private let unwrittenBytesMax: Int
     /// When the unwritten bytes last reached their limit, on the scale of waiting tickets.
@@ -131,7 +131,8 @@ final class Session {
     // MARK: Transactions
 
     func transaction(_ name: String) -> Transaction? {
-        transactions.first { $0.name == name }
+        // By bytes: String's own comparison takes some different names as equal.
+        transactions.first { $0.name.utf8.elementsEqual(name.utf8) }
     }
 
     /// Forgets a transaction and lets go of what it holds.

@@ -21,6 +21,8 @@ struct ReceiptQueue {
 
     var isEmpty: Bool { waiting.isEmpty }
     var count: Int { waiting.count }
+    /// Bytes of the ids that wait.
+    var idByteCount: Int { ids.readableBytes }
 
     /// Adds the receipt of the frame that was handled last.
     mutating func append(_ id: ByteBuffer, when append: AppendID) {

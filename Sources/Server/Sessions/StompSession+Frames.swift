@@ -139,21 +139,30 @@ extension StompSession {
         guard !frame.has(.selector) else {
             throw FrameFault("selector not supported", "This broker has no selectors.")
         }
-        let id = frame.string(.id)
-        guard id != nil || version == .v10 else { throw FrameFault.missing(.id, frame) }
-        let key = SubscriptionKey.make(id: id, destination: name)
+        guard frame.has(.id) || version == .v10 else { throw FrameFault.missing(.id, frame) }
+        let key = subscriptionKey(frame, .id) ?? .destination(name)
         guard subscriptions.id(of: key) == nil else {
-            throw FrameFault("id in use", "A subscription \"\(id ?? name)\" exists already.")
+            let text = frame.string(.id) ?? name
+            throw FrameFault("id in use", "A subscription \"\(text)\" exists already.")
         }
+        let mode = try ackMode(frame)
         let subscription = try loop.broker.subscribe(
             session,
             to: loop.broker.destination(name, for: .subscribe, now: loop.now),
-            mode: try ackMode(frame),
+            mode: mode,
             prefetch: try prefetch(frame),
             now: loop.now
         )
         let clientID = frame.rawValue(.id).map { ByteBuffer(bytes: $0.readableBytesView) }
-        subscriptions.add(StompSubscription(id: subscription, key: key, clientID: clientID))
+        subscriptions.add(
+            StompSubscription(
+                id: subscription,
+                key: key,
+                destination: name,
+                isAnswered: mode != .auto,
+                clientID: clientID
+            )
+        )
         answer(frame, .done)
     }
 
@@ -172,7 +181,7 @@ extension StompSession {
             guard let count = frame.integer(name), count > 0 else {
                 throw FrameFault(
                     "bad \(name.text)",
-                    "The header \"\(name.text)\" must be a whole number from 1 on."
+                    "The header \"\(name.text)\" must be a whole number from 1 to 65535."
                 )
             }
             return Int(count)
@@ -181,19 +190,29 @@ extension StompSession {
     }
 
     private func unsubscribe(_ frame: StompFrame, _ session: SessionID) throws {
-        let id = frame.string(.id)
-        guard id != nil || version == .v10 else { throw FrameFault.missing(.id, frame) }
-        let destination = frame.string(.destination)
-        guard id != nil || destination != nil else { throw FrameFault.missing(.id, frame) }
-        let key = SubscriptionKey.make(id: id, destination: destination ?? "")
-        guard let subscription = subscriptions.remove(key: key) else {
-            throw FrameFault(
-                "no such subscription",
-                "There is no subscription \"\(id ?? destination ?? "")\"."
-            )
+        guard let subscription = subscriptions.remove(key: try endedKey(frame)) else {
+            let text = frame.string(.id) ?? frame.string(.destination) ?? ""
+            throw FrameFault("no such subscription", "There is no subscription \"\(text)\".")
         }
         loop.broker.unsubscribe(session, subscription, now: loop.now)
         answer(frame, .done)
+    }
+
+    /// The subscription that an UNSUBSCRIBE means.
+    ///
+    /// In STOMP 1.0 the destination will do, also for one that was given an id.
+    private func endedKey(_ frame: StompFrame) throws -> SubscriptionKey {
+        if let key = subscriptionKey(frame, .id) { return key }
+        guard version == .v10, let destination = frame.string(.destination) else {
+            throw FrameFault.missing(.id, frame)
+        }
+        let key = SubscriptionKey.destination(destination)
+        if subscriptions.id(of: key) != nil { return key }
+        return subscriptions.key(ofDestination: destination) ?? key
+    }
+
+    private func subscriptionKey(_ frame: StompFrame, _ name: StompHeaderName) -> SubscriptionKey? {
+        frame.unescapedBytes(name).map { .id($0) }
     }
 
     // MARK: Settling
@@ -228,11 +247,10 @@ extension StompSession {
         guard frame.has(.messageID) else { throw FrameFault.missing(.messageID, frame) }
         let id = frame.messageID ?? StompMessageID(queue: .max, sequence: 0)
         let message = MessageID(queue: QueueID(id.queue), sequence: EntrySequence(id.sequence))
-        guard let subscription = frame.string(.subscription) else {
+        guard let key = subscriptionKey(frame, .subscription) else {
             guard version == .v10 else { throw FrameFault.missing(.subscription, frame) }
             return .message(message, in: nil)
         }
-        let key = SubscriptionKey.make(id: subscription, destination: "")
         return .message(message, in: subscriptions.id(of: key) ?? SubscriptionID(0))
     }
 
@@ -241,12 +259,5 @@ extension StompSession {
             throw FrameFault.missing(.transaction, frame)
         }
         return name
-    }
-}
-
-/// Names a subscription within its connection; ids and destinations never collide.
-private enum SubscriptionKey {
-    static func make(id: String?, destination: String) -> String {
-        if let id { "i" + id } else { "d" + destination }
     }
 }

@@ -41,6 +41,8 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
     var destinations = DestinationCache()
     var subscriptions = SubscriptionTable()
     private var isSender = false
+    /// The client has closed its side.
+    private var isInputClosed = false
 
     /// What this turn has written so far.
     private var output = ByteBuffer()
@@ -63,6 +65,9 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
         parser = StompParser(limits: options.limits)
         deadline = loop.now.monotonic
     }
+
+    /// Smaller bodies are cheaper to copy than to write apart.
+    private static let sharedBodyBytesMin = 64 << 10
 
     var version: StompVersion? { parser.version }
 
@@ -108,6 +113,16 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         setPause(.outbound, !context.channel.isWritable)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard let event = event as? ChannelEvent, event == .inputClosed else {
+            context.fireUserInboundEventTriggered(event)
+            return
+        }
+        isInputClosed = true
+        loop.beginTurn()
+        if state == .lingering { context.close(promise: nil) } else { drain() }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -185,7 +200,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
 
     func deliver(_ delivery: Delivery) {
         markChanged()
-        unreportedBytes += delivery.message.byteCount
+        unreportedBytes += delivery.message.footprint
         if let number = delivery.number { unreportedThrough = max(unreportedThrough, number) }
         // A subscription that ended in this turn gets nothing more; the core took the message back.
         guard let index = subscriptions.index(of: delivery.subscription) else { return }
@@ -196,23 +211,51 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
             )
             subscriptions.setPrefix(prefix, for: delivery.destination, at: index)
         }
-        let number = delivery.settlesWhenWritten ? nil : delivery.number
         let head = StompMessageHead(
             prefix: subscriptions.entries[index].prefix,
             id: StompMessageID(
                 queue: delivery.id.queue.value,
                 sequence: delivery.id.sequence.value
             ),
-            ack: number.map {
-                StompAckID(subscription: delivery.subscription.value, delivery: $0.value)
-            },
+            ack: subscriptions.entries[index].isAnswered ? Self.ackID(of: delivery) : nil,
             redeliveries: delivery.redeliveries
         )
-        serializer.writeMessage(
+        write(head, delivery.message)
+    }
+
+    /// Writes a MESSAGE; a large body is handed on as it is, for many connections may get the same.
+    @inline(__always)
+    private func write(_ head: StompMessageHead, _ message: Message) {
+        guard message.body.readableBytes >= Self.sharedBodyBytesMin, let context else {
+            serializer.writeMessage(
+                head,
+                headers: message.headers,
+                body: message.body,
+                into: &output
+            )
+            return
+        }
+        serializer.writeMessageHead(
             head,
-            headers: delivery.message.headers,
-            body: delivery.message.body,
+            headers: message.headers,
+            bodyByteCount: message.body.readableBytes,
             into: &output
+        )
+        context.write(wrapOutboundOut(output), promise: nil)
+        context.write(wrapOutboundOut(message.body), promise: nil)
+        output = loop.workspace.takeOutput()
+        serializer.writeMessageEnd(into: &output)
+    }
+
+    /// New for each delivery.
+    ///
+    /// Nothing waits for an answer to a topic's message; STOMP 1.2 wants
+    /// the header all the same, so it gets one that names nothing in flight.
+    @inline(__always)
+    private static func ackID(of delivery: Delivery) -> StompAckID {
+        StompAckID(
+            subscription: delivery.subscription.value,
+            delivery: delivery.number?.value ?? delivery.id.sequence.value
         )
     }
 
@@ -235,15 +278,21 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
             loop.markWaiting(self)
         }
         receipts.append(id, when: append)
-        if receipts.count == options.waitingReceiptsMax { setPause(.receipts, true) }
+        if hasTooManyReceipts { setPause(.receipts, true) }
     }
 
     func releaseReceipts(through durable: AppendID) -> Bool {
-        guard state != .closed, receipts.isReady(durable) else { return !receipts.isEmpty }
+        guard state != .closed else { return false }
+        guard receipts.isReady(durable) else { return !receipts.isEmpty }
         markChanged()
         receipts.release(through: durable, by: serializer, into: &output)
-        if receipts.count < options.waitingReceiptsMax { setPause(.receipts, false) }
+        if !hasTooManyReceipts { setPause(.receipts, false) }
         return !receipts.isEmpty
+    }
+
+    private var hasTooManyReceipts: Bool {
+        receipts.count >= options.waitingReceiptsMax
+            || receipts.idByteCount >= options.waitingReceiptBytesMax
     }
 
     // MARK: Reading
@@ -343,7 +392,14 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
         setPause(.held, false)
         if let lastFrame { context.writeAndFlush(wrapOutboundOut(lastFrame), promise: nil) }
         lastFrame = nil
-        context.close(mode: .output, promise: nil)
+        guard isInputClosed else {
+            context.close(mode: .output, promise: nil)
+            return
+        }
+        // With the client's side closed, ours is the end of the socket: only once all is written.
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        promise.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: promise)
     }
 
     // MARK: Time

@@ -20,6 +20,8 @@ package struct StompSessionOptions: Sendable {
     ///
     /// Several times what a store takes in between two syncs.
     package var waitingReceiptsMax = 65_536
+    /// Bytes of the ids of those receipts; a client chooses how long its ids are.
+    package var waitingReceiptBytesMax = 4 << 20
     /// The `server` header of CONNECTED.
     package var serverName = "radiator"
 

@@ -4,8 +4,11 @@ import NIOCore
 /// One subscription as its client knows it.
 struct StompSubscription {
     let id: SubscriptionID
-    /// What names it in the client's frames: its `id`, or in STOMP 1.0 without one the destination.
-    let key: String
+    /// What names it in the client's frames.
+    let key: SubscriptionKey
+    let destination: String
+    /// The client answers its messages, and so each carries an ack id, also where no answer is due.
+    let isAnswered: Bool
     /// The `id` header as received; nil if there was none.
     let clientID: ByteBuffer?
     /// The beginning of its MESSAGE frames, made for `prefixDestination`.
@@ -13,21 +16,34 @@ struct StompSubscription {
     var prefixDestination: DestinationID?
 }
 
+/// Names a subscription within its connection: its `id`, or in STOMP 1.0 without one the destination.
+///
+/// By bytes, for String takes some different texts as equal.
+enum SubscriptionKey: Hashable {
+    case id([UInt8])
+    case destination(String)
+}
+
 /// The subscriptions of one connection.
 struct SubscriptionTable {
     /// By rising id.
     private(set) var entries: [StompSubscription] = []
-    private var ids: [String: SubscriptionID] = [:]
+    private var ids: [SubscriptionKey: SubscriptionID] = [:]
     private var last = 0
 
-    func id(of key: String) -> SubscriptionID? { ids[key] }
+    func id(of key: SubscriptionKey) -> SubscriptionID? { ids[key] }
+
+    /// The oldest subscription to a destination.
+    func key(ofDestination destination: String) -> SubscriptionKey? {
+        entries.first { $0.destination == destination }?.key
+    }
 
     mutating func add(_ entry: StompSubscription) {
         entries.append(entry)
         ids[entry.key] = entry.id
     }
 
-    mutating func remove(key: String) -> SubscriptionID? {
+    mutating func remove(key: SubscriptionKey) -> SubscriptionID? {
         guard let id = ids.removeValue(forKey: key), let index = index(of: id) else { return nil }
         entries.remove(at: index)
         return id

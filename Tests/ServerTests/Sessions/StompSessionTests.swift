@@ -63,6 +63,12 @@ struct StompSessionTests {
             message: "bad content-length",
             receiptID: "r"
         ),
+        Fault(
+            version: .v12,
+            text: "SEND\nreceipt:r\ncontent-length:99999999999999999999\n\n\0",
+            message: "body too large",
+            receiptID: "r"
+        ),
         Fault(version: .v12, text: "SUBSCRIBE\nid:1\n\n\0", message: "missing header"),
         Fault(
             version: .v11,
@@ -94,7 +100,14 @@ struct StompSessionTests {
         Fault(version: .v12, text: "ACK\nmessage-id:1-1\n\n\0", message: "missing header"),
         Fault(version: .v11, text: "ACK\nmessage-id:1-1\n\n\0", message: "missing header"),
         Fault(version: .v10, text: "NACK\nmessage-id:1-1\n\n\0", message: "unknown command"),
+        Fault(version: .v12, text: "NACK\nmessage-id:1-1\n\n\0", message: "missing header"),
+        Fault(version: .v11, text: "NACK\nsubscription:1\n\n\0", message: "missing header"),
+        Fault(version: .v12, text: "UNSUBSCRIBE\n\n\0", message: "missing header"),
+        Fault(version: .v10, text: "UNSUBSCRIBE\n\n\0", message: "missing header"),
+        Fault(version: .v10, text: "ACK\n\n\0", message: "missing header"),
         Fault(version: .v12, text: "BEGIN\n\n\0", message: "missing header"),
+        Fault(version: .v12, text: "COMMIT\n\n\0", message: "missing header"),
+        Fault(version: .v12, text: "ABORT\n\n\0", message: "missing header"),
         Fault(version: .v12, text: "COMMIT\ntransaction:t\n\n\0", message: "bad transaction"),
         Fault(
             version: .v12,

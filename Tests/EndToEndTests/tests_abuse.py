@@ -1,0 +1,165 @@
+"""Clients that mean harm, or act as if: memory and CPU stay bounded, and the others are served."""
+
+import pathlib
+import socket
+
+import stompwire
+from harness import test, until
+
+MIB = 1 << 20
+
+
+def deaf_subscriber(daemon, destination):
+    """Subscribes and never reads a byte."""
+    client = stompwire.Client(daemon.address, receive_buffer=4096)
+    client.subscribe(destination, ack="auto")
+    return client
+
+
+def flood(daemon, destination, count, body=b""):
+    """Sends `count` messages and waits until the last was taken."""
+    with daemon.connect() as sender:
+        frame = stompwire.encode("SEND", body, {"destination": destination})
+        for start in range(0, count, 5000):
+            sender.write_bytes(frame * min(5000, count - start))
+        sender.request("SEND", destination="/topic/nobody.listens")
+
+
+def cpu_seconds(daemon):
+    fields = pathlib.Path(f"/proc/{daemon.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+@test("empty messages for clients that never read take bounded memory")
+def empty_messages(environment):
+    daemon = environment.daemon('[storage]\nfsync = "never"\n')
+    deaf = [deaf_subscriber(daemon, "/queue/deaf")]
+    deaf += [deaf_subscriber(daemon, "/topic/deaf") for _ in range(5)]
+    before = daemon.memory()
+    flood(daemon, "/queue/deaf", 200_000)
+    flood(daemon, "/topic/deaf", 100_000)
+    grown = daemon.memory() - before
+    assert grown < 40 * MIB, f"grew by {grown >> 20} MiB"
+    for client in deaf:
+        client.close()
+    daemon.stop()
+
+
+@test("a memory queue of empty messages is full at a number of them")
+def empty_memory_queue(environment):
+    daemon = environment.daemon(
+        '[[queue]]\nname = "/queue/m"\nstorage = "memory"\nmax_bytes = "1MiB"\n')
+    flood(daemon, "/queue/m", 8192)
+    with daemon.connect() as client:
+        client.write("SEND", destination="/queue/m")
+        client.expect_error_and_close("/queue/m", "max_messages = 8192")
+    daemon.stop()
+
+
+@test("a large message for many who do not read is held once", alone=True)
+def large_message(environment):
+    daemon = environment.daemon()
+    deaf = [deaf_subscriber(daemon, "/topic/large") for _ in range(30)]
+    body = b"x" * (15 * MIB)
+    with daemon.connect() as listener, daemon.connect() as sender:
+        listener.subscribe("/topic/large", ack="auto")
+        before = daemon.memory()
+        sender.request("SEND", body, destination="/topic/large")
+        listener.expect_message(body)
+        grown = daemon.memory() - before
+    assert grown < 120 * MIB, f"grew by {grown >> 20} MiB"
+    for client in deaf:
+        client.close()
+    daemon.stop()
+
+
+def acknowledge_backwards(daemon, version):
+    """CPU seconds for 30,000 acknowledgements from the last message to the first."""
+    with daemon.connect(version=version) as client:
+        client.subscribe("/queue/back", prefetch_count=65535)
+        messages = []
+        while len(messages) < 30_000:
+            messages += [f for f in client.read_some() if f.command == "MESSAGE"]
+        frames = []
+        for message in reversed(messages):
+            name = {"id": message.headers["ack"]} if version == "1.2" else {
+                "subscription": "s", "message-id": message.headers["message-id"]}
+            frames.append(stompwire.encode("ACK", headers=name))
+        before = cpu_seconds(daemon)
+        client.write_bytes(b"".join(frames))
+        client.request("SEND", destination="/topic/nobody.listens")
+        return cpu_seconds(daemon) - before
+
+
+@test("acknowledging from the last to the first is no harder by message-id than by ack id",
+      alone=True)
+def backwards(environment):
+    daemon = environment.daemon('[storage]\nfsync = "never"\n')
+    flood(daemon, "/queue/back", 30_000)
+    by_ack_id = acknowledge_backwards(daemon, "1.2")
+    flood(daemon, "/queue/back", 30_000)
+    by_message_id = acknowledge_backwards(daemon, "1.1")
+    assert by_message_id < 5 * by_ack_id + 0.3, f"{by_message_id} s against {by_ack_id} s"
+    with daemon.connect() as client:
+        client.subscribe("/queue/back")
+        client.expect_nothing()
+    daemon.stop()
+
+
+@test("cumulative acknowledgements do not pay for what a transaction holds", alone=True)
+def held_by_transaction(environment):
+    daemon = environment.daemon('[storage]\nfsync = "never"\n')
+    flood(daemon, "/queue/held", 20_000)
+    with daemon.connect() as client:
+        client.subscribe("/queue/held", ack="client", prefetch_count=65535)
+        ids = []
+        while len(ids) < 20_000:
+            ids += [f.headers["ack"] for f in client.read_some() if f.command == "MESSAGE"]
+        client.request("BEGIN", transaction="t")
+        client.request("ACK", id=ids[9_999], transaction="t")
+        before = cpu_seconds(daemon)
+        client.write_bytes(b"".join(
+            stompwire.encode("ACK", headers={"id": id}) for id in ids[10_000:-1]))
+        client.request("ABORT", transaction="t")
+        used = cpu_seconds(daemon) - before
+        assert used < 1, f"{used} s"
+        # What the transaction held is in flight again, and comes within reach again.
+        client.request("ACK", id=ids[-1])
+    with daemon.connect() as client:
+        client.subscribe("/queue/held")
+        client.expect_nothing()
+    daemon.stop()
+
+
+@test("a client that ends its output still gets the receipts of what it sent")
+def half_closed(environment):
+    daemon = environment.daemon()
+    with daemon.connect(connect=False) as client:
+        client.write("CONNECT", accept_version="1.2", host="/")
+        for number in range(100):
+            client.write("SEND", b"x", destination="/queue/half", receipt=number)
+        client.write("DISCONNECT", receipt="bye")
+        client.socket.shutdown(socket.SHUT_WR)
+        frames = client.expect_close()
+    receipts = [f.headers["receipt-id"] for f in frames if f.command == "RECEIPT"]
+    assert receipts == [str(number) for number in range(100)] + ["bye"], receipts
+    descriptors = pathlib.Path(f"/proc/{daemon.pid}/fd")
+    open_now = len(list(descriptors.iterdir()))
+    for _ in range(20):
+        daemon.connect().socket.shutdown(socket.SHUT_WR)
+    until(lambda: len(list(descriptors.iterdir())) <= open_now, what="every socket closed")
+    daemon.stop()
+
+
+@test("control characters from a client do not reach the log as they are")
+def log_lines(environment):
+    daemon = environment.daemon()
+    for text in ("a\\nforged", "a\u009b31m", "a\u0085forged", "a\u2028forged", "a\x1b[31m"):
+        with daemon.connect() as client:
+            client.write("COMMIT", transaction=text)
+            client.expect_error_and_close("not open")
+    until(lambda: daemon.log().count("is not open") == 5, what="five log lines")
+    bad = [c for c in daemon.log().replace("\n", "") if ord(c) < 32 or 127 <= ord(c) < 160
+           or c in "\u2028\u2029"]
+    assert not bad and "\nforged" not in daemon.log(), bad
+    daemon.stop()
