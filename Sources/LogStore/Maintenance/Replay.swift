@@ -262,6 +262,8 @@ struct Replay<Files: FileSystem> {
                     offset: offset
                 )
             case .damage(let range, let reason):
+                // What is damaged was durable, and so was the end of the unit that it is in.
+                endUnit()
                 damage.append(
                     Damage(
                         file: FileNames.segment(segment),
