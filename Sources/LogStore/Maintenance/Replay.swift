@@ -299,6 +299,8 @@ struct Replay<Files: FileSystem> {
                     offset: offset
                 )
             case .damage(let range, let reason):
+                // What is damaged was durable, and so was the end of the unit that it is in.
+                endUnit()
                 try addDamage(segment, range, reason, scanner.reader)
             case .end(let kind):
                 if scope.syncs { try secure(&scanner, upTo: offset) }
