@@ -141,12 +141,19 @@ package final class Broker {
         }
     }
 
+    /// How many subscribers of topics had to be looked after since the effects were last taken.
+    ///
+    /// One small message can mean thousands of deliveries: past some number of them the owner should
+    /// let others have their turn.
+    package var topicWorkCount: Int { dispatcher.workCount }
+
     /// Hands over the effects since the last call, in order.
     ///
     /// The array passed in gives its storage back for reuse.
     package func takeEffects(reusing storage: consuming [Effect] = []) -> [Effect] {
         storage.removeAll(keepingCapacity: true)
         swap(&storage, &dispatcher.effects)
+        dispatcher.workCount = 0
         return storage
     }
 

@@ -43,6 +43,7 @@ package final class BrokerLoop {
 
     /// Rounds of effects and flushes in one turn; then others get their chance to be read.
     private static let roundsMax = 8
+    private static let roundsPause = TimeAmount.microseconds(20)
     private static let tickInterval = Interval.milliseconds(500)
     private static let tickIntervalMin = Interval.milliseconds(10)
     private static let brokerTickInterval = Interval.seconds(1)
@@ -93,7 +94,7 @@ package final class BrokerLoop {
         while carryOutEffects() || !changed.isEmpty {
             // More came up than one turn should do: let others be read first.
             guard rounds < Self.roundsMax else {
-                beginTurn()
+                goOnLater()
                 break
             }
             flushChanged()
@@ -101,6 +102,16 @@ package final class BrokerLoop {
         }
         submit()
         checkStopped()
+    }
+
+    /// Opens a turn that ends a moment later.
+    ///
+    /// The event loop looks at its sockets only when no task is due: one that
+    /// is due at once would run before anybody else is read.
+    private func goOnLater() {
+        isTurnOpen = true
+        now = clock()
+        isolated.scheduleTask(in: Self.roundsPause) { self.endTurn() }
     }
 
     /// Carries out what the core wants done; false if that was nothing.

@@ -19,6 +19,8 @@ final class Dispatcher {
     let store: any MessageStore
     var effects: [Effect] = []
     var stats = BrokerStats()
+    /// Subscribers of topics looked after since the effects were taken.
+    var workCount = 0
     /// Why the store ended; from then on nothing is delivered.
     private(set) var failure: String?
 
@@ -336,6 +338,7 @@ final class Dispatcher {
     func publish(_ message: Message, to topic: Topic) {
         guard failure == nil else { return }
         let sequence = topic.takeSequence()
+        workCount += topic.subscribers.count
         var kept: Message?
         for subscription in topic.subscribers where !subscription.session.isFailed {
             if subscription.session.takesDeliveries && subscription.backlog.isEmpty {

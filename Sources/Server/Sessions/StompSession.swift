@@ -27,6 +27,8 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
         static let held = ReadPause(rawValue: 2)
         /// Too many receipts wait.
         static let receipts = ReadPause(rawValue: 4)
+        /// Its frames made much work; the rest of them waits for another turn.
+        static let turn = ReadPause(rawValue: 8)
     }
 
     let loop: BrokerLoop
@@ -43,6 +45,8 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
     private var isSender = false
     /// The client has closed its side.
     private var isInputClosed = false
+    /// Frames were received that are not handled yet.
+    private var hasFramesLeft = false
 
     /// What this turn has written so far.
     private var output = ByteBuffer()
@@ -65,6 +69,11 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
         parser = StompParser(limits: options.limits)
         deadline = loop.now.monotonic
     }
+
+    /// Deliveries to topics that one connection's frames may bring up before others are read.
+    private static let turnWorkMax = 10_000
+    /// Long enough for the event loop to look at its sockets.
+    private static let turnPause = TimeAmount.microseconds(20)
 
     /// Smaller bodies are cheaper to copy than to write apart.
     private static let sharedBodyBytesMin = 64 << 10
@@ -92,6 +101,11 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
         loop.beginTurn()
         heartBeats?.heard(at: loop.now.monotonic)
         parser.feed(unwrapInboundIn(data))
+        if !hasFramesLeft { readFrames() }
+    }
+
+    /// Handles the frames that were received, or some of them if they make much work.
+    private func readFrames() {
         // Borrowed from the workspace, so that handling a frame may not disturb it.
         var frame = StompFrame()
         swap(&frame, &loop.workspace.frame)
@@ -102,6 +116,10 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
     private func handleFrames(_ frame: inout StompFrame) {
         do throws(StompError) {
             while state == .awaitingConnect || state == .connected {
+                guard loop.broker.topicWorkCount < Self.turnWorkMax || isInputClosed else {
+                    goOnLater()
+                    break
+                }
                 guard try parser.next(into: &frame) else { return }
                 handle(frame)
             }
@@ -109,6 +127,22 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
             fail(error.message, error.explanation, receiptID: frame.rawValue(.receipt))
         }
         frame.letGo()
+    }
+
+    /// Has the rest of the frames handled when others were read.
+    private func goOnLater() {
+        guard let context else { return }
+        hasFramesLeft = true
+        setPause(.turn, true)
+        context.eventLoop.assumeIsolated().scheduleTask(in: Self.turnPause) { [self] in goOn() }
+    }
+
+    private func goOn() {
+        guard hasFramesLeft else { return }
+        hasFramesLeft = false
+        loop.beginTurn()
+        readFrames()
+        if !hasFramesLeft { setPause(.turn, false) }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -122,12 +156,15 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
         }
         isInputClosed = true
         loop.beginTurn()
+        goOn()
         if state == .lingering { context.close(promise: nil) } else { drain() }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         guard state != .closed, self.context != nil else { return }
         loop.beginTurn()
+        isInputClosed = true
+        goOn()
         endSession()
         state = .closed
         loop.remove(self)

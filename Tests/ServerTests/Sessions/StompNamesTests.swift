@@ -92,6 +92,29 @@ struct StompNamesTests {
         }
     }
 
+    @Test("frames that make much work are handled in several turns, in order, also at the end")
+    func muchWork() async throws {
+        var settings = BrokerSettings()
+        settings.topicDefaults.bufferBytes = 1 << 10
+        try await withBroker(settings: settings) { broker in
+            let (deaf, client) = (try await broker.client(.v12), try await broker.client(.v12))
+            for id in 1...250 {
+                try await deaf.send("SUBSCRIBE\nid:\(id)\ndestination:/topic/t\n\n\0")
+            }
+            try await deaf.send("BEGIN\ntransaction:t\nreceipt:r\n\n\0")
+            try await deaf.expectReceipt("r")
+            // Far more deliveries than one turn takes, and the end right behind.
+            let frames = (0..<100).map { number in
+                "SEND\ndestination:/topic/t\n\nx\0SEND\ndestination:/queue/a\n\n\(number)\0"
+            }
+            try await client.send(frames.joined())
+            try await client.close()
+            let reader = try await broker.client(.v12)
+            try await reader.send("SUBSCRIBE\nid:1\ndestination:/queue/a\n\n\0")
+            for number in 0..<100 { try await reader.expectMessage("\(number)") }
+        }
+    }
+
     @Test("a large body arrives whole between its neighbours")
     func largeBody() async throws {
         try await withBroker { broker in
