@@ -320,7 +320,7 @@ package final class LogStore {
         flushSettles()
         openGroup()
         tail.reserve(UnitEndRecord.length)
-        let seed = seed
+        let seed = Checksum.seed(seed, at: tail.end.offset)
         tail.append { UnitEndRecord.append(to: &$0, seed: seed) }
         unconfirmedBytes += UnitEndRecord.length
         isInUnit = false
@@ -346,7 +346,7 @@ package final class LogStore {
         tail.reserve(length)
         let offset = tail.end.offset
         let flags = isInUnit ? RecordHeader.continues : 0
-        let seed = seed
+        let seed = Checksum.seed(seed, at: offset)
         tail.append { encode(&$0, flags, seed) }
         unconfirmedBytes += length
         return offset
@@ -408,7 +408,7 @@ package final class LogStore {
             durable: syncedTo,
             groupBytes: tail.end.offset - start.offset
         )
-        let seed = seed
+        let seed = Checksum.seed(seed, at: start.offset)
         tail.patch(at: start, count: GroupRecord.length) { record.append(to: &$0, seed: seed) }
         groupStart = nil
         nextGroup += 1
@@ -420,7 +420,11 @@ package final class LogStore {
         let segment = tail.segment
         openGroup()
         let footerOffset = tail.end.offset
-        let footer = SegmentFooter.encode(footerSources(), at: footerOffset, seed: seed)
+        let footer = SegmentFooter.encode(
+            footerSources(),
+            at: footerOffset,
+            seed: Checksum.seed(seed, at: footerOffset)
+        )
         tail.reserve(footer.count)
         tail.append { $0.append(bytes: footer.span.bytes) }
         unconfirmedBytes += footer.count

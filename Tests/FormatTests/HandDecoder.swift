@@ -54,7 +54,9 @@ struct HandDecoder {
             guard length >= 16, length % 8 == 0, at + length <= bytes.count else {
                 throw Failure(description: "a length at \(at)")
             }
-            guard Self.crc32c(seed, bytes[at + 4..<at + length]) == UInt32(number(at, 4)) else {
+            guard
+                Self.crc32c(seed ^ UInt32(at), bytes[at + 4..<at + length]) == UInt32(number(at, 4))
+            else {
                 throw Failure(description: "a checksum at \(at)")
             }
             let kind = number(at + 8, 1)

@@ -7,6 +7,14 @@ package enum Checksum {
     package static func crc32c(_ seed: UInt32, _ bytes: RawSpan) -> UInt32 {
         bytes.withUnsafeBytes { radiator_crc32c(seed, $0.baseAddress, $0.count) }
     }
+
+    /// What the checksum of the record at one offset of a segment starts from.
+    ///
+    /// A sound record that turns up at another place of its segment fails.
+    @inline(__always)
+    package static func seed(_ segment: UInt32, at offset: Int) -> UInt32 {
+        segment ^ UInt32(truncatingIfNeeded: offset)
+    }
 }
 
 /// 16 random bytes that all files of one store carry, so that a stranger's file is told apart and

@@ -43,9 +43,17 @@ package struct RecordHeader: Equatable, Sendable {
     }
 
     /// Whether the checksum of the record at `offset` holds; all of its bytes must be there.
-    package func isSound(_ bytes: RawSpan, at offset: Int, seed: UInt32) -> Bool {
+    ///
+    /// `fileOffset` is where the record stands in its segment file, `seed` the segment's.
+    package func isSound(
+        _ bytes: RawSpan,
+        at offset: Int,
+        seed: UInt32,
+        fileOffset: Int
+    ) -> Bool {
         let covered = bytes.extracting(offset + 4..<offset + length)
-        return Checksum.crc32c(seed, covered) == bytes.uint32(at: offset)
+        let start = Checksum.seed(seed, at: fileOffset)
+        return Checksum.crc32c(start, covered) == bytes.uint32(at: offset)
     }
 }
 

@@ -285,7 +285,12 @@ extension Inspector {
         guard offset > 0, try reader.load(offset, RecordHeader.byteCount),
             let header = RecordHeader(reader.window.span.bytes, at: offset - reader.start),
             try reader.load(offset, header.length),
-            header.isSound(reader.window.span.bytes, at: offset - reader.start, seed: seed)
+            header.isSound(
+                reader.window.span.bytes,
+                at: offset - reader.start,
+                seed: seed,
+                fileOffset: offset
+            )
         else { return nil }
         return header
     }

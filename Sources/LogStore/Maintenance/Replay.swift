@@ -180,7 +180,9 @@ struct Replay<Files: FileSystem> {
             defer { files.close(file) }
             var reader = try BlockReader(files, file, blockBytes: 64 << 10)
             if case .own = try headerState(&reader, segment) { return true }
-            if segment == position.segment, position.offset > SegmentHeader.byteCount { return true }
+            if segment == position.segment, position.offset > SegmentHeader.byteCount {
+                return true
+            }
             return try hasRecord(segment, file)
         } catch {
             if scope.isLive, error.reason == .notFound { return false }
@@ -217,7 +219,12 @@ struct Replay<Files: FileSystem> {
         while try reader.load(at, RecordHeader.byteCount) {
             if let header = RecordHeader(reader.window.span.bytes, at: at - reader.start),
                 try reader.load(at, header.length),
-                header.isSound(reader.window.span.bytes, at: at - reader.start, seed: seed)
+                header.isSound(
+                    reader.window.span.bytes,
+                    at: at - reader.start,
+                    seed: seed,
+                    fileOffset: at
+                )
             {
                 return true
             }

@@ -209,7 +209,7 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         }
         let bytes = reader.window.span.bytes
         let at = offset - reader.start
-        guard header.isSound(bytes, at: at, seed: job.seed) else {
+        guard header.isSound(bytes, at: at, seed: job.seed, fileOffset: offset) else {
             damaged("the record's checksum is wrong", length: header.length)
             return
         }
@@ -240,7 +240,12 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         if offset > 0, try reader.load(offset, RecordHeader.byteCount),
             let header = RecordHeader(reader.window.span.bytes, at: offset - reader.start),
             try reader.load(offset, header.length),
-            header.isSound(reader.window.span.bytes, at: offset - reader.start, seed: job.seed),
+            header.isSound(
+                reader.window.span.bytes,
+                at: offset - reader.start,
+                seed: job.seed,
+                fileOffset: offset
+            ),
             let footer = SegmentFooter(
                 header,
                 reader.window.span.bytes,

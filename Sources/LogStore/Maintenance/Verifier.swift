@@ -182,7 +182,12 @@ package struct Verifier<Files: FileSystem> {
             while try reader.load(at, RecordHeader.byteCount) {
                 guard let header = RecordHeader(reader.window.span.bytes, at: at - reader.start),
                     try reader.load(at, header.length),
-                    header.isSound(reader.window.span.bytes, at: at - reader.start, seed: seed)
+                    header.isSound(
+                        reader.window.span.bytes,
+                        at: at - reader.start,
+                        seed: seed,
+                        fileOffset: at
+                    )
                 else {
                     at += 8
                     continue

@@ -141,7 +141,12 @@ struct SegmentScanner<Files: FileSystem> {
             let header = RecordHeader(reader.window.span.bytes, at: at - reader.start),
             at + header.length <= reader.size,
             try reader.load(at, header.length),
-            header.isSound(reader.window.span.bytes, at: at - reader.start, seed: seed)
+            header.isSound(
+                reader.window.span.bytes,
+                at: at - reader.start,
+                seed: seed,
+                fileOffset: at
+            )
         else { return nil }
         return header
     }
@@ -202,7 +207,7 @@ struct SegmentScanner<Files: FileSystem> {
             if bytes.uint32(at: local + 4) == UInt32(GroupRecord.length),
                 bytes.uint8(at: local + 8) == RecordKind.group.rawValue,
                 let header = RecordHeader(bytes, at: local),
-                header.isSound(bytes, at: local, seed: seed),
+                header.isSound(bytes, at: local, seed: seed, fileOffset: at),
                 let group = GroupRecord(header, bytes, at: local),
                 group.epoch >= epoch, group.number >= (nextGroup ?? 0)
             {

@@ -27,9 +27,9 @@ import TestSupport
                 durable: LogPosition(segment: durable > 0 ? 1 : 0, offset: durable),
                 groupBytes: GroupRecord.length + records * RequeueRecord.length
             )
-            let seed = seed
+            let groupSeed = Checksum.seed(seed, at: start)
             bytes += [UInt8].encoded(count: GroupRecord.length) {
-                record.append(to: &$0, seed: seed)
+                record.append(to: &$0, seed: groupSeed)
             }
             for index in 0..<records {
                 let record = RequeueRecord(
@@ -37,8 +37,9 @@ import TestSupport
                     sequence: UInt64(index),
                     deliveryCount: 1
                 )
+                let recordSeed = Checksum.seed(seed, at: bytes.count)
                 bytes += [UInt8].encoded(count: RequeueRecord.length) {
-                    record.append(to: &$0, flags: 0, seed: seed)
+                    record.append(to: &$0, flags: 0, seed: recordSeed)
                 }
             }
             return start
