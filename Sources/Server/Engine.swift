@@ -20,6 +20,9 @@ final class Engine {
     private var hasEnded = false
     private var ticking: RepeatedTask?
 
+    /// How long a stop waits for connections, receipts and the disk.
+    private static let stopTimeMax = TimeAmount.seconds(15)
+
     /// Opens the store in the configured directory.
     ///
     /// Blocks while it recovers.
@@ -167,6 +170,7 @@ final class Engine {
     func stop() {
         if hasEnded || isStopping { return }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.scheduleTask(in: Self.stopTimeMax) { bound.value.giveUpWaiting() }
         loop.shutDown().whenComplete { _ in
             let engine = bound.value
             engine.isStopping = true
@@ -174,6 +178,16 @@ final class Engine {
             engine.submit()
             engine.checkStopped()
         }
+    }
+
+    /// A disk that is full or does not answer must not keep the daemon from stopping.
+    private func giveUpWaiting() {
+        if hasEnded { return }
+        logger.warning(
+            "stopped before everything was durable; what got a receipt is",
+            metadata: [LogKeys.detail: "the next start replays more of the log"]
+        )
+        end(nil)
     }
 
     private func checkStopped() {

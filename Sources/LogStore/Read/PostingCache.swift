@@ -32,9 +32,10 @@ struct PostingCache {
         return slots[key]?.postings
     }
 
-    /// Holds a list, and lets go of those used longest ago while there are too many bytes.
+    /// Holds a list, and lets go of those used longest ago once there are too many bytes.
     ///
-    /// A single list over the bound is held alone. Linear in the number of lists when some must go.
+    /// A single list over the bound is held alone. Half of the bytes go at once, so that a seal that
+    /// brings lists of a hundred thousand queues costs a sort now and then, not one for each.
     mutating func insert(_ postings: Postings, segment: UInt32, queue: QueueID) {
         let key = Key(segment: segment, queue: queue)
         uses += 1
@@ -42,11 +43,14 @@ struct PostingCache {
             bytes -= Self.size(old.postings)
         }
         bytes += Self.size(postings)
-        while bytes > bytesMax, slots.count > 1,
-            let oldest = slots.min(by: { $0.value.lastUse < $1.value.lastUse })
-        {
-            slots[oldest.key] = nil
-            bytes -= Self.size(oldest.value.postings)
+        if bytes > bytesMax { evict() }
+    }
+
+    private mutating func evict() {
+        for (key, slot) in slots.sorted(by: { $0.value.lastUse < $1.value.lastUse }) {
+            if bytes <= bytesMax / 2 || slots.count == 1 { return }
+            slots[key] = nil
+            bytes -= Self.size(slot.postings)
         }
     }
 

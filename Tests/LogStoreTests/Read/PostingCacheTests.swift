@@ -8,17 +8,17 @@ import Testing
         Postings(first: 1, offsets: Array(repeating: 64, count: count))
     }
 
-    @Test("the list used longest ago goes first")
+    @Test("the lists used longest ago go first, half of the bytes at once")
     func leastRecentlyUsed() {
-        // Room for two lists of ten.
-        var cache = PostingCache(bytesMax: 2 * (10 * 4 + 64))
-        cache.insert(list(10), segment: 1, queue: QueueID(1))
-        cache.insert(list(10), segment: 2, queue: QueueID(1))
-        expectHolds(cache.find(segment: 1, queue: QueueID(1)) != nil)
-        cache.insert(list(10), segment: 3, queue: QueueID(1))
-        expectHolds(cache.find(segment: 2, queue: QueueID(1)) == nil)
-        expectHolds(cache.find(segment: 1, queue: QueueID(1)) != nil)
-        expectHolds(cache.find(segment: 3, queue: QueueID(1)) != nil)
+        // Room for four lists of ten.
+        var cache = PostingCache(bytesMax: 4 * (10 * 4 + 64))
+        for segment in UInt32(1)...4 { cache.insert(list(10), segment: segment, queue: QueueID(1)) }
+        for segment in UInt32(1)...2 {
+            expectHolds(cache.find(segment: segment, queue: QueueID(1)) != nil)
+        }
+        cache.insert(list(10), segment: 5, queue: QueueID(1))
+        let held = (UInt32(1)...5).filter { cache.find(segment: $0, queue: QueueID(1)) != nil }
+        expectHolds(held == [2, 5])
     }
 
     @Test("a list over the bound is held alone")
