@@ -25,7 +25,7 @@ package enum Server {
         do {
             let daemon = try await Daemon.start(configuration, group.next(), logger)
             let services = ServiceGroup(
-                services: [daemon],
+                services: [daemon, HangupService(logger: logger)],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: Logger(label: "lifecycle") { _ in SwiftLogNoOpLogHandler() }
             )
@@ -44,6 +44,18 @@ package enum Server {
         limit.rlim_cur = limit.rlim_max
         if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 {
             logger.warning("the limit of open files could not be raised")
+        }
+    }
+}
+
+/// Keeps SIGHUP from ending the daemon: whoever sends it means "read your configuration again", which
+/// this version cannot do.
+private struct HangupService: Service {
+    let logger: Logger
+
+    func run() async throws {
+        for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+            logger.warning("SIGHUP ignored: a changed configuration needs a restart")
         }
     }
 }
