@@ -20,10 +20,15 @@ package enum Server {
     /// start, or when the store has failed.
     package static func run(_ configuration: Configuration) async throws {
         let logger = LogOutput.makeLogger(configuration.log)
-        raiseFileLimit(logger)
+        let fileLimit = raiseFileLimit(logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
-            let daemon = try await Daemon.start(configuration, group.next(), logger)
+            let daemon = try await Daemon.start(
+                configuration,
+                group.next(),
+                logger,
+                fileLimit: fileLimit
+            )
             let services = ServiceGroup(
                 services: [daemon, HangupService(logger: logger)],
                 gracefulShutdownSignals: [.sigterm, .sigint],
@@ -37,14 +42,17 @@ package enum Server {
         }
     }
 
-    /// Takes as many open files as the system allows: every connection is one.
-    private static func raiseFileLimit(_ logger: Logger) {
+    /// Takes as many open files as the system allows, and returns how many: every connection is one.
+    private static func raiseFileLimit(_ logger: Logger) -> Int {
         var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            return 1024
+        }
         limit.rlim_cur = limit.rlim_max
         if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 {
             logger.warning("the limit of open files could not be raised")
         }
+        return Int(clamping: limit.rlim_cur)
     }
 }
 
@@ -102,12 +110,14 @@ final class Daemon: Service {
     static func start(
         _ configuration: Configuration,
         _ eventLoop: any EventLoop,
-        _ logger: Logger
+        _ logger: Logger,
+        fileLimit: Int
     ) async throws -> Daemon {
         let ended = eventLoop.makePromise(of: Void.self)
         do {
             let engine = try await eventLoop.submit {
-                let engine = try Engine(configuration, eventLoop, logger) { reason in
+                let engine = try Engine(configuration, eventLoop, logger, fileLimit: fileLimit) {
+                    reason in
                     if let reason {
                         ended.fail(StartError(text: reason))
                     } else {
@@ -144,7 +154,8 @@ final class Daemon: Service {
                     StompListener.bind(
                         engine.value.loop,
                         to: address,
-                        options: configuration.sessionOptions
+                        options: configuration.sessionOptions,
+                        budget: engine.value.sockets
                     )
                 }
                 listeners.append(try await listener.get())

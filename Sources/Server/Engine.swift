@@ -10,6 +10,8 @@ import NIOPosix
 /// Confinement: its event loop, `init` included.
 final class Engine {
     let loop: BrokerLoop
+    /// Shared by all listeners.
+    let sockets: SocketBudget
     private let driver: StoreDriver<PosixFileSystem>
     private let logger: Logger
     private let eventLoop: any EventLoop
@@ -20,6 +22,8 @@ final class Engine {
     private var hasEnded = false
     private var ticking: RepeatedTask?
 
+    /// Open files kept for the store, its readers and the listeners.
+    private static let filesReserved = 32
     /// How long a stop waits for connections, receipts and the disk.
     private static let stopTimeMax = TimeAmount.seconds(15)
 
@@ -30,11 +34,13 @@ final class Engine {
         _ configuration: Configuration,
         _ eventLoop: any EventLoop,
         _ logger: Logger,
+        fileLimit: Int,
         onEnd: @escaping (String?) -> Void
     ) throws {
         self.eventLoop = eventLoop
         self.logger = logger
         self.onEnd = onEnd
+        sockets = SocketBudget(max: max(1, fileLimit - Self.filesReserved))
         let directory = configuration.storage.directory
         let files = PosixFileSystem()
         let begin = SystemClock.now()

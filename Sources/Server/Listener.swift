@@ -21,13 +21,20 @@ package final class StompListener: Sendable {
     package static func bind(
         _ loop: BrokerLoop,
         to address: SocketAddress,
-        options: StompSessionOptions
+        options: StompSessionOptions,
+        budget: SocketBudget
     ) -> EventLoopFuture<StompListener> {
         loop.eventLoop.preconditionInEventLoop()
         let bound = NIOLoopBound(loop, eventLoop: loop.eventLoop)
+        let budget = NIOLoopBound(budget, eventLoop: loop.eventLoop)
         return ServerBootstrap(group: loop.eventLoop)
             .serverChannelOption(.backlog, value: backlog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptGate(budget.value))
+                }
+            }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             // A client may end its output and then read its last receipts.
             .childChannelOption(.allowRemoteHalfClosure, value: true)

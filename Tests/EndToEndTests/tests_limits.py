@@ -1,5 +1,6 @@
 """Bad input and slow clients: a named error for the culprit, nothing for anybody else."""
 
+import os
 import random
 import socket
 import time
@@ -209,3 +210,26 @@ def receipts_never_read(environment):
         client.send("/queue/q", "still served")
     flood.client.close()
     daemon.stop()
+
+
+@test("out of descriptors it stops accepting, keeps serving, burns no CPU, and goes on later")
+def out_of_descriptors(environment):
+    daemon = environment.run_daemon(
+        ["sh", "-c", 'ulimit -n 96; exec "$@"', "sh", environment.options.daemon,
+         "--data", str(environment.data), "--listen", "127.0.0.1:0"])
+    inside = daemon.connect()
+    crowd = [socket.create_connection(daemon.address) for _ in range(200)]
+    before = cpu_ticks(daemon.pid)
+    inside.send("/queue/q", "in the crowd")
+    time.sleep(1)
+    assert cpu_ticks(daemon.pid) - before < 50, "accepting spins"
+    for member in crowd:
+        member.close()
+    daemon.connect().request("SEND", b"later", destination="/queue/q")
+    daemon.stop()
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(") ", 1)[1].split()
+    return int(fields[11]) + int(fields[12])

@@ -39,7 +39,12 @@ final class TestBroker: Sendable {
         }.get()
         let address = try SocketAddress(ipAddress: "127.0.0.1", port: 0)
         listener = try await eventLoop.flatSubmit { [state] in
-            StompListener.bind(state.value.loop, to: address, options: options)
+            StompListener.bind(
+                state.value.loop,
+                to: address,
+                options: options,
+                budget: SocketBudget(max: 10_000)
+            )
         }.get()
         port = try #require(listener.address?.port)
     }
