@@ -27,7 +27,7 @@ package enum FileNames {
     /// Reads a name back; only names in exactly the written form count.
     package static func kind(of name: String) -> Kind {
         if name == lock { return .lock }
-        if name.hasSuffix(".tmp") { return .temporary }
+        if isTemporary(name) { return .temporary }
         if let number = number(in: name, "segment-", ".log"), number <= UInt64(UInt32.max),
             segment(UInt32(number)) == name
         {
@@ -37,6 +37,17 @@ package enum FileNames {
             return .checkpoint(number)
         }
         return .unknown
+    }
+
+    /// True for the temporary names that radiator itself gives: these files are removed at the next
+    /// start, so a stranger's file must never count as one.
+    private static func isTemporary(_ name: String) -> Bool {
+        if let number = number(in: name, "spare-", ".tmp") { return spare(number) == name }
+        guard name.hasSuffix(".tmp") else { return false }
+        switch kind(of: String(name.dropLast(4))) {
+        case .segment, .checkpoint: return true
+        case .temporary, .lock, .unknown: return false
+        }
     }
 
     private static func number(in name: String, _ prefix: String, _ suffix: String) -> UInt64? {
