@@ -14,4 +14,9 @@ package enum LogKeys {
     package static let bytes = "bytes"
     package static let tornBytes = "torn_bytes"
     package static let file = "file"
+    package static let lines = "lines"
+    package static let version = "version"
+    package static let config = "config"
+    package static let openFiles = "open_files"
+    package static let fsync = "fsync"
 }

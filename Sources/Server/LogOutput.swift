@@ -1,6 +1,7 @@
 import Base
 import Glibc
 import Logging
+import Synchronization
 
 /// Writes log lines to standard output, as text or as JSON, one line an event.
 struct LogOutput: LogHandler {
@@ -28,16 +29,27 @@ struct LogOutput: LogHandler {
         var fields = metadata
         fields.merge(event.metadata ?? [:]) { _, new in new }
         let pairs = fields.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
-        let line =
-            switch format {
-            case .text: Self.text(event, pairs)
-            case .json: Self.json(event, pairs)
-            }
-        Self.write(line + "\n")
+        Self.write(Self.line("\(event.level)", "\(event.message)", pairs, format), format)
     }
 
-    private static func text(_ event: LogEvent, _ pairs: [(String, String)]) -> String {
-        var line = "\(timestamp()) \(event.level) \(event.message)"
+    private static func line(
+        _ level: String,
+        _ message: String,
+        _ pairs: [(String, String)],
+        _ format: Configuration.LogFormat
+    ) -> String {
+        switch format {
+        case .text: text(level, message, pairs)
+        case .json: json(level, message, pairs)
+        }
+    }
+
+    private static func text(
+        _ level: String,
+        _ message: String,
+        _ pairs: [(String, String)]
+    ) -> String {
+        var line = "\(timestamp()) \(level) \(message)"
         for (key, value) in pairs {
             // Scalar by scalar, for CR LF is one Character that is neither CR nor LF.
             let isPlain = !value.unicodeScalars.contains {
@@ -48,12 +60,12 @@ struct LogOutput: LogHandler {
         return line
     }
 
-    private static func json(_ event: LogEvent, _ pairs: [(String, String)]) -> String {
-        let all =
-            [
-                ("time", timestamp()), ("level", "\(event.level)"),
-                ("message", "\(event.message)"),
-            ] + pairs
+    private static func json(
+        _ level: String,
+        _ message: String,
+        _ pairs: [(String, String)]
+    ) -> String {
+        let all = [("time", timestamp()), ("level", level), ("message", message)] + pairs
         return "{" + all.map { "\(quoted($0.0)):\(quoted($0.1))" }.joined(separator: ",") + "}"
     }
 
@@ -102,15 +114,14 @@ struct LogOutput: LogHandler {
         return "\(day)-\(padded(parts.tm_mday, 2))T\(time).\(milliseconds)Z"
     }
 
-    /// One call a line, so that lines of two threads never mix.
-    private static func write(_ line: String) {
-        var line = line
-        line.withUTF8 { bytes in
-            var rest = UnsafeRawBufferPointer(bytes)
-            while let base = rest.baseAddress, !rest.isEmpty {
-                let count = Glibc.write(STDOUT_FILENO, base, rest.count)
-                if count < 0 && errno != EINTR { return }
-                rest = UnsafeRawBufferPointer(rebasing: rest[max(0, count)...])
+    /// Whole lines only, so that those of two threads never mix.
+    private static let console = Mutex(Console(STDOUT_FILENO))
+
+    private static func write(_ line: String, _ format: Configuration.LogFormat) {
+        console.withLock { console in
+            console.write(line) { count in
+                let pairs = [(LogKeys.lines, "\(count)")]
+                return Self.line("warning", "log lines were lost, nobody read them", pairs, format)
             }
         }
     }
