@@ -2,11 +2,8 @@
 package enum LogKeys {
     package static let address = "address"
     package static let peer = "peer"
-    package static let session = "session"
     package static let reason = "reason"
     package static let detail = "detail"
-    package static let connections = "connections"
-    package static let limit = "limit"
     package static let directory = "directory"
     package static let milliseconds = "ms"
     package static let queues = "queues"
@@ -15,8 +12,4 @@ package enum LogKeys {
     package static let tornBytes = "torn_bytes"
     package static let file = "file"
     package static let lines = "lines"
-    package static let version = "version"
-    package static let config = "config"
-    package static let openFiles = "open_files"
-    package static let fsync = "fsync"
 }

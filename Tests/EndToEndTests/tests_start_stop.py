@@ -1,8 +1,12 @@
 """Starting, refusing to start, and stopping."""
 
+import os
 import re
+import signal
+import subprocess
 import time
 
+import stompwire
 from harness import test
 from load import Producer, Settler, browse, drain, pump
 
@@ -123,3 +127,69 @@ def port_in_use(environment):
     assert second.wait() not in (0, -4, -6, -11), second.log()
     assert address in second.log(), second.log()
     first.stop()
+
+
+@test("files of others in the data directory stay, also those that end in .tmp")
+def foreign_files(environment):
+    environment.data.mkdir()
+    names = ["notes.txt", "mine.tmp", "spare-1.tmp", "segment-0000000001.log.bak"]
+    for name in names:
+        (environment.data / name).write_text("mine")
+    (environment.data / "directory.tmp").mkdir()
+    for _ in range(2):
+        environment.daemon().stop()
+    for name in names:
+        assert (environment.data / name).read_text() == "mine", name
+    assert (environment.data / "directory.tmp").is_dir()
+
+
+@test("a hang-up does not stop a daemon without a terminal; a second SIGTERM changes nothing")
+def hang_up(environment):
+    daemon = environment.daemon()
+    daemon.process.send_signal(signal.SIGHUP)
+    with daemon.connect() as client:
+        client.send("/queue/q", "after the hang-up")
+    daemon.terminate()
+    daemon.stop()
+
+
+@test("nobody reads the log: clients are served, SIGTERM works, the loss is told later")
+def log_not_read(environment):
+    read_end, write_end = os.pipe()
+    arguments = [environment.options.daemon, "--data", str(environment.data),
+                 "--listen", "127.0.0.1:0"]
+    process = subprocess.Popen(arguments, stdout=write_end, stdin=subprocess.DEVNULL,
+                               start_new_session=True)
+    environment.children.append(process)
+    os.close(write_end)
+    text = b""
+    while not (found := re.search(rb"listening.*127\.0\.0\.1:(\d+)\n", text)):
+        text += os.read(read_end, 4096)
+    address = ("127.0.0.1", int(found[1]))
+
+    def refused(count):
+        for _ in range(count):
+            with stompwire.Client(address, connect=False) as client:
+                client.write_bytes(b"NONSENSE\n\n\0")
+                client.expect_error_and_close()
+
+    refused(1000)  # each is a line of the log; a pipe holds 64 KiB
+    os.set_blocking(read_end, False)
+    text = b""
+    while part := read(read_end):
+        text += part
+    refused(1)
+    os.set_blocking(read_end, True)
+    while not re.search(rb"lines were lost.* lines=\d+\n[^\n]+client refused[^\n]+\n", text):
+        text += os.read(read_end, 65536)
+    refused(1000)
+    process.terminate()
+    assert process.wait(10) == 0
+    os.close(read_end)
+
+
+def read(descriptor):
+    try:
+        return os.read(descriptor, 65536)
+    except BlockingIOError:
+        return b""
