@@ -159,6 +159,10 @@ final class Daemon: Service {
                     )
                 }
                 listeners.append(try await listener.get())
+            } catch SocketAddressError.unknown(let host, _) {
+                throw StartError(
+                    text: "cannot listen on \(listen.address): no address is known for host \(host)"
+                )
             } catch {
                 throw StartError(text: "cannot listen on \(listen.address): \(error)")
             }

@@ -30,11 +30,14 @@ struct Radiatord: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The address for STOMP clients, instead of all [[listen]]; port 0 takes a free one.",
+            """
+            An address for STOMP clients, instead of all [[listen]]; port 0 takes a free one. May be \
+            repeated.
+            """,
             valueName: "host:port"
         )
     )
-    var listen: String?
+    var listen: [String] = []
 
     @Flag(help: "Only check the configuration: every problem, or a summary.")
     var check = false

@@ -8,7 +8,7 @@ private func problems(
     _ text: String,
     environment: [String: String] = [:],
     data: String? = nil,
-    listen: String? = nil
+    listen: [String] = []
 ) -> [String] {
     do throws(ConfigurationError) {
         _ = try Configuration.parse(
@@ -197,7 +197,7 @@ private func problems(
     @Test("bad options of the command line are named")
     func commandLine() {
         #expect(
-            problems("", data: "", listen: "61613") == [
+            problems("", data: "", listen: ["61613"]) == [
                 "--data: \"\": expected the path of a directory",
                 "--listen: \"61613\": expected HOST:PORT with a port from 0 to 65535, such as "
                     + "\"127.0.0.1:61613\" or \"[::1]:61613\"",

@@ -78,7 +78,7 @@ import Testing
         let text = "[storage]\ndirectory = \"file\"\nfsync = \"never\"\n[stomp]\nmax_headers = 3"
         let configuration = try Configuration.parse(
             text,
-            .init(config: "radiator.toml", data: "line", listen: "127.0.0.1:0"),
+            .init(config: "radiator.toml", data: "line", listen: ["127.0.0.1:0"]),
             environment: [
                 "RADIATOR_STORAGE_DIRECTORY": "environment", "RADIATOR_STORAGE_FSYNC": "always",
                 "RADIATOR_STOMP_MAX_HEADERS": "9", "RADIATOR_STOMP_SERVICE_HOST": "10.0.0.1",

@@ -52,16 +52,22 @@ struct ConfigurationCheck {
     }
 
     /// Takes in a command-line option that has its own check.
-    mutating func use(listen text: String) {
-        if let address = ListenAddress(parsing: text) {
+    mutating func use(listen texts: [String]) {
+        if texts.isEmpty { return }
+        configuration.listen = []
+        for text in texts {
+            guard let address = ListenAddress(parsing: text) else {
+                report("--listen", "\"\(text)\": \(ConfigurationKeys.addressExpected)")
+                continue
+            }
+            // Port 0 is another port each time.
+            if address.port != 0, configuration.listen.contains(where: { $0.address == address }) {
+                report("--listen", "\"\(text)\" is listened on twice")
+                continue
+            }
             var listener = Configuration.Listen()
             listener.address = address
-            configuration.listen = [listener]
-        } else {
-            report(
-                "--listen",
-                "\"\(text)\": \(ConfigurationKeys.addressExpected)"
-            )
+            configuration.listen.append(listener)
         }
     }
 

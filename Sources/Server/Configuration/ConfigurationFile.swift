@@ -7,9 +7,10 @@ extension Configuration {
     package struct CommandLine: Sendable {
         package var config: String?
         package var data: String?
-        package var listen: String?
+        /// None: what the file says.
+        package var listen: [String]
 
-        package init(config: String? = nil, data: String? = nil, listen: String? = nil) {
+        package init(config: String? = nil, data: String? = nil, listen: [String] = []) {
             self.config = config
             self.data = data
             self.listen = listen
@@ -44,7 +45,7 @@ extension Configuration {
         var check = ConfigurationCheck(file: file, text: text, root: root, environment: environment)
         check.run()
         if let data = commandLine.data { check.use(data: data) }
-        if let listen = commandLine.listen { check.use(listen: listen) }
+        check.use(listen: commandLine.listen)
         return try check.finish()
     }
 
