@@ -76,6 +76,12 @@ extension LogStore {
 
     // MARK: Spares
 
+    /// A file that stands ready to become a segment, and its length.
+    struct Spare {
+        let number: UInt64
+        let bytes: Int
+    }
+
     func prepareSpare(recycling segment: UInt32? = nil) {
         guard options.preallocates, !isPreparing, segment != nil || spares.isEmpty else { return }
         isPreparing = true
@@ -93,14 +99,14 @@ extension LogStore {
         nextSpare += 1
     }
 
-    func sparePrepared(_ job: SpareJob, _ error: FileError?) {
+    func sparePrepared(_ job: SpareJob, bytes: Int, _ error: FileError?) {
         isPreparing = false
         if let error {
             if let segment = job.recycles { jobs.append(.remove([segment])) }
             spareRefusal = "no room for the next segment: \(error.detail)"
         } else {
             if let segment = job.recycles { state.segments.left(segment) }
-            spares.append(job.number)
+            spares.append(Spare(number: job.number, bytes: bytes))
             spareRefusal = nil
         }
         updateRefusal()

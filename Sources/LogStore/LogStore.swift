@@ -53,7 +53,7 @@ package final class LogStore {
 
     // Maintenance.
 
-    var spares: [UInt64] = []
+    var spares: [Spare] = []
     var nextSpare: UInt64 = 1
     var isPreparing = false
     var spareRefusal: String?
@@ -459,16 +459,17 @@ package final class LogStore {
     }
 
     /// Has the writer begin the segment at the tail, and appends its header.
-    func beginSegment(spare: UInt64?, createdMilliseconds: UInt64) {
+    func beginSegment(spare: Spare?, createdMilliseconds: UInt64) {
         let header = SegmentHeader(
             store: id,
             segment: tail.segment,
             epoch: epoch,
-            createdMilliseconds: createdMilliseconds
+            createdMilliseconds: createdMilliseconds,
+            preparedBytes: spare?.bytes ?? 0
         )
         tail.reserve(SegmentHeader.byteCount)
         tail.append { header.encode(into: &$0) }
-        steps.append(.begin(segment: tail.segment, spare: spare, header: header))
+        steps.append(.begin(segment: tail.segment, spare: spare?.number, header: header))
     }
 
     /// The posting lists for a footer: of each queue, its entries from the first unsettled one on.
@@ -617,7 +618,8 @@ package final class LogStore {
         case .written(let job, let error): written(job, error, now: now)
         case .read(let result): finishRead(result)
         case .checkpointed(let job, let error): checkpointed(job, error, now: now)
-        case .sparePrepared(let job, let error): sparePrepared(job, error)
+        case .sparePrepared(let job, let bytes, let error):
+            sparePrepared(job, bytes: bytes, error)
         case .removed(let segments, let error): removed(segments, error)
         case .space(let freeBytes):
             space.answer(freeBytes)

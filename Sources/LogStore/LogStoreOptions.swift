@@ -37,6 +37,12 @@ package struct LogStoreOptions: Sendable, Equatable {
     /// or when others take it, writes may have to wait until there is room.
     package var minFreeDiskBytes = 1 << 30
 
+    /// Disk held in a file of its own, given up for settles and checkpoints when others have taken
+    /// all the rest; 0: none.
+    ///
+    /// Enough for some hundred thousand settles, each in a write of its own.
+    package var reserveBytes = 16 << 20
+
     /// Write zeros into a segment before it is used, so that a sync flushes data and no metadata.
     package var preallocates = true
 

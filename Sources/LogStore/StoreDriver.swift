@@ -69,7 +69,12 @@ package final class StoreDriver<Files: FileSystem> {
         lock = opened.lock
         self.files = files
         hands = Hands(
-            StoreWorker(files, directory: directory, store: opened.store.id),
+            StoreWorker(
+                files,
+                directory: directory,
+                store: opened.store.id,
+                reserveBytes: opened.store.options.reserveBytes
+            ),
             wake: wake
         )
     }

@@ -18,7 +18,8 @@ package enum StoreResult: Sendable {
     case written(WriteJob, FileError?)
     case read(ReadResult)
     case checkpointed(CheckpointJob, FileError?)
-    case sparePrepared(SpareJob, FileError?)
+    /// `bytes` is the prepared file's length.
+    case sparePrepared(SpareJob, bytes: Int, FileError?)
     case removed([UInt32], FileError?)
     case space(freeBytes: Int?)
 }
@@ -33,6 +34,15 @@ package struct WriteJob: Sendable {
         case write(segment: UInt32, offset: Int, chunk: MemoryChunk, range: Range<Int>)
         /// The segment is complete: sync it and cut it to its length.
         case seal(segment: UInt32, length: Int)
+
+        /// Bytes that it writes.
+        var byteCount: Int {
+            switch self {
+            case .begin: SegmentHeader.byteCount
+            case .write(_, _, _, let range): range.count
+            case .seal: 0
+            }
+        }
     }
 
     let steps: [Step]

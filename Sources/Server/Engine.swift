@@ -106,6 +106,12 @@ final class Engine {
         for reason in report.unusedCheckpoints {
             logger.warning("checkpoint not used", metadata: [LogKeys.reason: "\(reason)"])
         }
+        if report.isRebuilt {
+            logger.warning(
+                "no checkpoint: rebuilt from all segments; settled messages may be delivered again",
+                metadata: [LogKeys.messages: "\(report.messages)"]
+            )
+        }
         for file in report.unknownFiles {
             logger.warning(
                 "segment that no checkpoint mentions; kept",
@@ -219,6 +225,8 @@ extension Configuration {
     var storeOptions: LogStoreOptions {
         var options = LogStoreOptions()
         options.segmentBytes = storage.segmentSize.bytes
+        // Small segments are for small disks.
+        options.reserveBytes = min(options.reserveBytes, max(256 << 10, options.segmentBytes / 4))
         options.minFreeDiskBytes = storage.minFreeDisk.bytes
         options.fsync =
             switch storage.fsync {

@@ -1,5 +1,6 @@
 """Disks that are full or read-only, on small file systems mounted for the purpose."""
 
+import contextlib
 import subprocess
 import time
 
@@ -79,3 +80,37 @@ def kill_on_a_full_disk(environment):
     assert settler.taken == list(range(len(settler.taken))), "a hole or a wrong order"
     until(lambda: refused(daemon.address, 100_000) is None, 15, "sending again")
     daemon.stop()
+
+
+def fill_up(path):
+    """Somebody else's file takes what is left."""
+    with open(path, "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+@test("somebody else fills the disk: everything is settled across a restart, and space comes back")
+def filled_by_others(environment):
+    for segment in ("64KiB", "1MiB"):
+        config = f'[storage]\nsegment_size = "{segment}"\nmin_free_disk = "0"\n'
+        mount = environment.tmpfs("8m")
+        data = mount / "data"
+        daemon = environment.daemon(config, data=data)
+        until(lambda: (data / "reserve").exists(), what="the reserve")
+        producer = Producer(daemon.address, "/queue/q", window=4, padding=3000)
+        pump([producer], lambda: producer.error is not None, what="filling the disk")
+        drain([producer])
+        fill_up(mount / "foreign")
+        half = producer.receipted // 2
+        with daemon.connect() as client:  # one by one: the most log for the fewest settles
+            client.subscribe("/queue/q")
+            for _ in range(half):
+                client.ack(client.expect_message())
+        daemon.kill()
+        daemon = environment.daemon(config, data=data)
+        with daemon.connect() as client:
+            client.subscribe("/queue/q")
+            for _ in range(half, producer.receipted):
+                client.ack(client.expect_message())
+        until(lambda: refused(daemon.address, 100_000) is None, 15, f"sending again ({segment})")
+        daemon.stop()

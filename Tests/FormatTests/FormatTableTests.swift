@@ -58,7 +58,8 @@ import Testing
             store: StoreID(high: 0x0102_0304_0506_0708, low: 0x1112_1314_1516_1718),
             segment: 0x2122_2324,
             epoch: 0x3132_3334_3536_3738,
-            createdMilliseconds: 0x4142_4344_4546_4748
+            createdMilliseconds: 0x4142_4344_4546_4748,
+            preparedBytes: 0x5152_5354_5556_5758
         )
         let encoded = record(SegmentHeader.byteCount) { header.encode(into: &$0) }
         var zeroed = encoded
@@ -71,7 +72,8 @@ import Testing
                 "checksum": bytes(HandDecoder.crc32c(0, zeroed)),
                 "store id": bytes(header.store.high) + bytes(header.store.low),
                 "segment": bytes(UInt64(0x2122_2324)), "epoch": bytes(header.epoch),
-                "created": bytes(header.createdMilliseconds), "reserved": bytes(UInt64(0)),
+                "created": bytes(header.createdMilliseconds),
+                "prepared": bytes(UInt64(0x5152_5354_5556_5758)),
             ]
         )
     }

@@ -116,7 +116,12 @@ extension Simulation {
     func begin(_ opened: Recovery<Files>.Opened) throws {
         store = opened.store
         lock = opened.lock
-        worker = StoreWorker(files, directory: Self.directory, store: store.id)
+        worker = StoreWorker(
+            files,
+            directory: Self.directory,
+            store: store.id,
+            reserveBytes: options.reserveBytes
+        )
         writer = worker.makeWriter()
         failure = nil
         refusal = nil

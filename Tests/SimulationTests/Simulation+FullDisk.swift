@@ -13,7 +13,8 @@ extension Simulation {
         options.segmentBytes = [16, 32, 64].randomElement(using: &random).map { $0 << 10 } ?? 0
         options.preallocates = !random.oneIn(4)
         options.minFreeDiskBytes = options.segmentBytes * Int.random(in: 4...6, using: &random)
-        return options.minFreeDiskBytes
+        options.reserveBytes = options.segmentBytes * Int.random(in: 2...3, using: &random)
+        return options.minFreeDiskBytes + options.reserveBytes
             + options.segmentBytes * Int.random(in: 5...12, using: &random)
     }
 
@@ -26,7 +27,11 @@ extension Simulation {
             }
             try fillDisk()
             try workWhileRefused()
-            if random.oneIn(2) { try letOthersFill() }
+            switch Int.random(in: 0..<3, using: &random) {
+            case 0: try letOthersFill()
+            case 1: try consumeWhileOthersFill()
+            default: break
+            }
             if failure != nil || random.oneIn(3) { try die() }
             files.crashAtOperation = nil
             try makeRoom()
@@ -83,7 +88,10 @@ extension Simulation {
             try drain()
         }
         guard failure != nil || store.pendingGroup == nil else {
-            throw SimulationFailure(text: "what was appended does not become durable")
+            let names = (try? files.list(Self.directory)) ?? []
+            throw SimulationFailure(
+                text: "what was appended does not become durable; there are \(names.sorted())"
+            )
         }
         counts.fullDisks += 1
     }
@@ -104,6 +112,38 @@ extension Simulation {
         files.capacityBytes = capacityBytes
         isDiskTaken = false
         try settleDown()
+    }
+
+    /// Another process takes what is left of the disk, and whatever comes back; all messages can be
+    /// consumed nevertheless, out of the reserve.
+    private func consumeWhileOthersFill() throws {
+        files.crashAtOperation = nil
+        guard failure == nil, holdsReserve else { return }
+        note("the disk is full, and all is consumed")
+        isDiskTaken = true
+        files.capacityBytes = files.usedBytes
+        for (id, queue) in history.current.queues.sorted(by: { $0.key < $1.key }) {
+            for entry in queue.entries {
+                if random.oneIn(8) {
+                    files.capacityBytes = min(files.capacityBytes ?? .max, files.usedBytes)
+                }
+                store.settle(QueueID(id), EntrySequence(entry.sequence), bytes: nil, reason: 1)
+                history.append(.change(.settle(id, entry.sequence)))
+                if random.oneIn(3) { endTurn() }
+                if random.oneIn(2) { try drain() }
+            }
+        }
+        try settleDown()
+        guard failure == nil else { return }
+        files.capacityBytes = capacityBytes
+        isDiskTaken = false
+        counts.consumedFullDisks += 1
+        try settleDown()
+    }
+
+    private var holdsReserve: Bool {
+        let names = try? files.list(Self.directory)
+        return names?.contains(FileNames.reserve) ?? false
     }
 
     /// Consumes everything, after which sends must be taken again.

@@ -114,7 +114,12 @@ final class Simulation {
         let opened = try Self.open(files, options, &random)
         store = opened.store
         lock = opened.lock
-        worker = StoreWorker(files, directory: Self.directory, store: store.id)
+        worker = StoreWorker(
+            files,
+            directory: Self.directory,
+            store: store.id,
+            reserveBytes: options.reserveBytes
+        )
         writer = worker.makeWriter()
         takeJobs()
     }
@@ -128,6 +133,7 @@ final class Simulation {
         options.postingCacheBytes = random.oneIn(2) ? 200 : 1 << 20
         options.preallocates = !random.oneIn(4)
         options.minFreeDiskBytes = 0
+        options.reserveBytes = random.oneIn(2) ? 0 : 8 << 10
         options.checkpointInterval = .milliseconds(random.oneIn(2) ? 1 : 20)
         switch Int.random(in: 0..<8, using: &random) {
         case 0: options.fsync = .never
@@ -359,6 +365,7 @@ struct SimulationCounts {
     var tornTails = 0
     var segments = 0
     var fullDisks = 0
+    var consumedFullDisks = 0
     var blockedWrites = 0
     var damages = 0
     /// Calls that were lost, as nobody had said that they are safe.
@@ -375,6 +382,7 @@ struct SimulationCounts {
         tornTails += other.tornTails
         segments += other.segments
         fullDisks += other.fullDisks
+        consumedFullDisks += other.consumedFullDisks
         blockedWrites += other.blockedWrites
         damages += other.damages
         lostUnits += other.lostUnits

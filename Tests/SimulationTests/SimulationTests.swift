@@ -43,6 +43,7 @@ struct SimulationTests {
     func fullDisk(lane: Int) throws {
         guard let counts = Self.play(.fullDisk, lane: lane) else { return }
         #expect(counts.fullDisks > 100)
+        #expect(counts.consumedFullDisks > 3)
         #expect(counts.powerCuts > 10)
     }
 

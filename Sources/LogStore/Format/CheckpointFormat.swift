@@ -32,6 +32,8 @@ package enum CheckpointFault: Error, Equatable, Sendable {
     case badChecksum
     case newerVersion(UInt32)
     case contradiction(String)
+    /// The disk does not give its bytes.
+    case unreadable(String)
 }
 
 enum CheckpointFormat {

@@ -2,6 +2,9 @@
 package enum FileNames {
     package static let lock = "lock"
 
+    /// Holds disk space (see `SpaceReserve`); what is in it means nothing.
+    package static let reserve = "reserve"
+
     package static func segment(_ number: UInt32) -> String { "segment-\(padded(number)).log" }
 
     package static func checkpoint(_ number: UInt64) -> String {
@@ -21,12 +24,14 @@ package enum FileNames {
         /// Left over from an interrupted run, or a prepared spare; holds nothing.
         case temporary
         case lock
+        case reserve
         case unknown
     }
 
     /// Reads a name back; only names in exactly the written form count.
     package static func kind(of name: String) -> Kind {
         if name == lock { return .lock }
+        if name == reserve { return .reserve }
         if isTemporary(name) { return .temporary }
         if let number = number(in: name, "segment-", ".log"), number <= UInt64(UInt32.max),
             segment(UInt32(number)) == name
@@ -46,7 +51,7 @@ package enum FileNames {
         guard name.hasSuffix(".tmp") else { return false }
         switch kind(of: String(name.dropLast(4))) {
         case .segment, .checkpoint: return true
-        case .temporary, .lock, .unknown: return false
+        case .temporary, .lock, .reserve, .unknown: return false
         }
     }
 

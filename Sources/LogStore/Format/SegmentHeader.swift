@@ -11,12 +11,22 @@ package struct SegmentHeader: Equatable, Sendable {
     package let epoch: UInt64
     /// Wall clock when the segment was begun, in ms since 1970.
     package let createdMilliseconds: UInt64
+    /// The file's length when the segment was begun, 0 if it was not prepared: until its footer is
+    /// there the file is never shorter.
+    package let preparedBytes: Int
 
-    package init(store: StoreID, segment: UInt32, epoch: UInt64, createdMilliseconds: UInt64) {
+    package init(
+        store: StoreID,
+        segment: UInt32,
+        epoch: UInt64,
+        createdMilliseconds: UInt64,
+        preparedBytes: Int
+    ) {
         self.store = store
         self.segment = segment
         self.epoch = epoch
         self.createdMilliseconds = createdMilliseconds
+        self.preparedBytes = preparedBytes
     }
 
     func encode(into span: inout OutputRawSpan) {
@@ -29,7 +39,7 @@ package struct SegmentHeader: Equatable, Sendable {
             span.append64(UInt64(segment))
             span.append64(epoch)
             span.append64(createdMilliseconds)
-            span.append64(0)
+            span.append64(UInt64(preparedBytes))
         }
         let crc = Checksum.crc32c(0, bytes.span.bytes)
         span.append(bytes: bytes.span.bytes.extracting(0..<12))
@@ -61,7 +71,8 @@ package struct SegmentHeader: Equatable, Sendable {
             store: StoreID(high: bytes.uint64(at: 16), low: bytes.uint64(at: 24)),
             segment: UInt32(truncatingIfNeeded: bytes.uint64(at: 32)),
             epoch: bytes.uint64(at: 40),
-            createdMilliseconds: bytes.uint64(at: 48)
+            createdMilliseconds: bytes.uint64(at: 48),
+            preparedBytes: Int(truncatingIfNeeded: bytes.uint64(at: 56))
         )
     }
 }

@@ -105,4 +105,15 @@ package struct FileError: Error, Equatable, Sendable, CustomStringConvertible {
     }
 
     package var description: String { "\(operation) \(path): \(detail)" }
+
+    /// Whether this very file cannot be read, whoever tries and whenever: a bad disk, or something that
+    /// is no file.
+    var spoilsOneFile: Bool {
+        // EIO, ENXIO, EISDIR, ELOOP, EBADMSG, EUCLEAN, by number: the seam knows no system.
+        if case .other(let number) = reason {
+            [5, 6, 21, 40, 74, 117].contains(number)
+        } else {
+            false
+        }
+    }
 }

@@ -138,6 +138,7 @@ extension CheckpointFault: CustomStringConvertible {
         case .badChecksum: "its checksum is wrong"
         case .newerVersion(let version): "it has format version \(version)"
         case .contradiction(let what): "it contradicts itself: \(what)"
+        case .unreadable(let why): "it cannot be read: \(why)"
         }
     }
 }

@@ -27,6 +27,9 @@ package struct RecoveryReport: Sendable, Equatable {
     package var queues = 0
     package var messages = 0
     package var isNew = false
+    /// The log is longer than one segment, and no checkpoint could be used: everything was read, and
+    /// settles that stood only in segments that are gone are forgotten.
+    package var isRebuilt = false
 
     package init() {}
 }
@@ -127,6 +130,7 @@ package struct Recovery<Files: FileSystem> {
             segments: segments
         )
         let log = try replay.run(now: now)
+        report.isRebuilt = content == nil && segments.last ?? 0 > 1
         report.segmentsRead = replay.segmentsRead
         report.recordsApplied = replay.recordsApplied
         report.bytesRead = replay.bytesRead

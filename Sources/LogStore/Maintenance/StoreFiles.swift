@@ -24,6 +24,7 @@ struct StoreFiles<Files: FileSystem> {
             case .checkpoint(let number): listing.checkpoints.append(number)
             case .temporary: listing.temporary.append(name)
             case .lock: listing.hasLock = true
+            case .reserve: break
             case .unknown: listing.unknown.append(name)
             }
         }
@@ -36,7 +37,11 @@ struct StoreFiles<Files: FileSystem> {
     func checkpoint(
         _ number: UInt64
     ) throws(FileError) -> Result<CheckpointContent, CheckpointFault> {
-        let bytes = try readWhole(FileNames.checkpoint(number))
+        let bytes: [UInt8]
+        do throws(FileError) { bytes = try readWhole(FileNames.checkpoint(number)) } catch {
+            guard error.spoilsOneFile else { throw error }
+            return .failure(.unreadable(error.detail))
+        }
         do throws(CheckpointFault) {
             let content = try CheckpointFormat.decode(bytes.span.bytes)
             guard content.header.number == number else {
@@ -95,6 +100,10 @@ struct StoreFiles<Files: FileSystem> {
                 try files.read(file, at: 0, into: &span)
             }
             return bytes
-        } catch { throw .file(error) }
+        } catch {
+            // The others may tell it.
+            if error.reason == .notFound || error.spoilsOneFile { return [] }
+            throw .file(error)
+        }
     }
 }

@@ -7,11 +7,14 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
     let files: Files
     let directory: String
     let store: StoreID
+    private let reserve: SpaceReserve<Files>
 
-    package init(_ files: Files, directory: String, store: StoreID) {
+    /// `reserveBytes` of disk are held for settles and checkpoints on a full disk.
+    package init(_ files: Files, directory: String, store: StoreID, reserveBytes: Int = 0) {
         self.files = files
         self.directory = directory
         self.store = store
+        reserve = SpaceReserve(files, directory: directory, byteCount: reserveBytes)
     }
 
     private func path(_ name: String) -> String { directory + "/" + name }
@@ -30,29 +33,32 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
 
     /// The active segment's writer; one for the life of a store.
     package func makeWriter() -> SegmentWriter<Files> {
-        SegmentWriter(files: files, directory: directory)
+        SegmentWriter(files: files, directory: directory, reserve: reserve)
     }
 
     private func freeBytes() -> Int? {
-        do throws(FileError) { return try files.freeBytes(directory) } catch { return nil }
+        do throws(FileError) {
+            let free = try files.freeBytes(directory)
+            reserve.keep(freeBytes: free)
+            return free
+        } catch { return nil }
     }
 
     // MARK: Checkpoints
 
-    /// A file appears by write, sync, rename, sync of the directory, so that a crash at any step
-    /// leaves either no checkpoint of this number or a whole one.
     private func writeCheckpoint(_ job: CheckpointJob) -> StoreResult {
         let name = FileNames.checkpoint(job.number)
-        let temporary = path(FileNames.temporary(name))
         do throws(FileError) {
-            do throws(FileError) {
-                try writeNew(temporary, job.bytes)
-                try files.rename(temporary, to: path(name))
-                try files.syncDirectory(directory)
-            } catch {
-                // Half a file would stand in the way of the next try, and hold space.
-                do throws(FileError) { try files.remove(temporary) } catch {}
-                throw error
+            var isWritten = false
+            while !isWritten {
+                do throws(FileError) {
+                    try writeUnderName(name, job.bytes)
+                    isWritten = true
+                } catch {
+                    guard error.reason == .noSpace, reserve.release(job.bytes.count) else {
+                        throw error
+                    }
+                }
             }
             if let old = job.replaces {
                 try files.remove(path(FileNames.checkpoint(old)))
@@ -60,6 +66,21 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
             return .checkpointed(job, nil)
         } catch {
             return .checkpointed(job, error)
+        }
+    }
+
+    /// A file appears by write, sync, rename, sync of the directory, so that a crash at any step
+    /// leaves either no file of this name or a whole one.
+    private func writeUnderName(_ name: String, _ bytes: [UInt8]) throws(FileError) {
+        let temporary = path(FileNames.temporary(name))
+        do throws(FileError) {
+            try writeNew(temporary, bytes)
+            try files.rename(temporary, to: path(name))
+            try files.syncDirectory(directory)
+        } catch {
+            // Half a file would stand in the way of the next try, and hold space.
+            do throws(FileError) { try files.remove(temporary) } catch {}
+            throw error
         }
     }
 
@@ -76,10 +97,12 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
     /// dropped segment renamed, whose blocks are written already.
     private func prepareSpare(_ job: SpareJob) -> StoreResult {
         let name = path(FileNames.spare(job.number))
+        var bytes = job.byteCount
         do throws(FileError) {
             if let segment = job.recycles {
                 try files.rename(path(FileNames.segment(segment)), to: name)
                 try files.syncDirectory(directory)
+                bytes = try size(name)
             } else {
                 let free = try files.freeBytes(directory)
                 guard free >= job.byteCount + job.minFreeBytes else {
@@ -94,31 +117,31 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
                 }
                 try writeZeros(name, job.byteCount)
             }
-            return .sparePrepared(job, nil)
+            return .sparePrepared(job, bytes: bytes, nil)
         } catch {
             if job.recycles == nil {
                 do throws(FileError) { try files.remove(name) } catch {}
             }
-            return .sparePrepared(job, error)
+            return .sparePrepared(job, bytes: 0, error)
         }
     }
 
     private func writeZeros(_ path: String, _ count: Int) throws(FileError) {
         let file = try files.open(path, .create)
         defer { files.close(file) }
-        let block = [UInt8](repeating: 0, count: min(1 << 20, count))
-        var offset = 0
-        while offset < count {
-            let length = min(block.count, count - offset)
-            try files.write(file, at: offset, block.span.bytes.extracting(0..<length))
-            offset += length
-        }
+        try files.writeZeros(file, count)
         try files.syncData(file)
+    }
+
+    private func size(_ path: String) throws(FileError) -> Int {
+        let file = try files.open(path, .read)
+        defer { files.close(file) }
+        return try files.size(file)
     }
 
     private func remove(_ segments: [UInt32]) -> StoreResult {
         do throws(FileError) {
-            for segment in segments {
+            for segment in segments where !reserve.take(path(FileNames.segment(segment))) {
                 do throws(FileError) {
                     try files.remove(path(FileNames.segment(segment)))
                 } catch {
@@ -173,6 +196,36 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
                     entries: job.sequences.map { SequenceRange(first: $0, count: 1) },
                     reason: error.description
                 )
+            )
+        }
+        result.damage = Self.merged(result.damage)
+        return result
+    }
+
+    /// One item for what has one reason, so that a ruined segment makes a few lines and not thousands.
+    private static func merged(_ damage: [Damage]) -> [Damage] {
+        var result: [Damage] = []
+        for item in damage {
+            guard let last = result.last, last.reason == item.reason else {
+                result.append(item)
+                continue
+            }
+            var entries = last.entries
+            for range in item.entries {
+                if let end = entries.last?.end, end == range.first {
+                    entries[entries.count - 1].count += range.count
+                } else {
+                    entries.append(range)
+                }
+            }
+            let start = min(last.offset, item.offset)
+            let end = max(last.offset + last.length, item.offset + item.length)
+            result[result.count - 1] = Damage(
+                file: item.file,
+                offset: start,
+                length: end - start,
+                entries: entries,
+                reason: item.reason
             )
         }
         return result

@@ -5,13 +5,15 @@
 package struct SegmentWriter<Files: FileSystem>: Sendable {
     private let files: Files
     private let directory: String
+    private let reserve: SpaceReserve<Files>
     private var file: Files.File?
     private var segment: UInt32 = 0
     private var isSyncing = false
 
-    init(files: Files, directory: String) {
+    init(files: Files, directory: String, reserve: SpaceReserve<Files>) {
         self.files = files
         self.directory = directory
+        self.reserve = reserve
     }
 
     private func path(_ name: String) -> String { directory + "/" + name }
@@ -21,14 +23,26 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
         var done = 0
         do throws(FileError) {
             for step in job.steps {
-                try perform(step)
+                try performWithReserve(step)
                 done += 1
             }
             if job.syncs, let file { try sync(file) }
             return .written(job, nil)
         } catch {
-            let canRepeat = error.reason == .noSpace && !isSyncing
-            return .written(job.rest(from: done, canRepeat: canRepeat), error)
+            return .written(job.rest(from: done, canRepeat: isOutOfSpace(error)), error)
+        }
+    }
+
+    /// Whether an error only says that a step must wait for space; a failed sync is final.
+    private func isOutOfSpace(_ error: FileError) -> Bool {
+        error.reason == .noSpace && !isSyncing
+    }
+
+    private mutating func performWithReserve(_ step: WriteJob.Step) throws(FileError) {
+        while true {
+            do throws(FileError) { return try perform(step) } catch {
+                guard isOutOfSpace(error), reserve.release(step.byteCount) else { throw error }
+            }
         }
     }
 
@@ -44,10 +58,10 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
             }
         case .seal(let number, let length):
             let file = try openFile(number)
-            // What is behind the footer means nothing; cutting it may be lost, it is repeated
-            // by nobody, and readers stop at the footer anyway.
-            try files.truncate(file, to: length)
             try sync(file)
+            // What is behind the footer means nothing; cutting it may be lost, and readers stop at the
+            // footer anyway. But without a footer a file that was cut off would look damaged.
+            try files.truncate(file, to: length)
             close()
         }
     }
