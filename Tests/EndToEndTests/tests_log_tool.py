@@ -1,5 +1,6 @@
 """radiator-log on directories that crashes and damage left behind."""
 
+import os
 import shutil
 
 from harness import test
@@ -96,3 +97,28 @@ def in_use(environment):
             assert status == 0, (verb, value)
         client.send("/queue/orders", "unharmed")
     daemon.stop()
+
+
+@test("the active segment deleted, zeroed or cut after kill -9: verify and the start name the file")
+def lost_end(environment):
+    config = '[storage]\nsegment_size = "1MiB"\n'
+    data = crashed_store(environment, config)
+    active = sorted(path.name for path in data.glob("segment-*.log"))[-1]
+
+    def zero(path):
+        path.write_bytes(bytes(path.stat().st_size))
+
+    def cut(path):
+        os.truncate(path, path.stat().st_size // 2)
+
+    for name, harm in (("deleted", os.remove), ("zeroed", zero), ("cut", cut)):
+        copy = environment.directory / name
+        shutil.copytree(data, copy)
+        harm(copy / active)
+        status, output, errors = environment.log_tool("verify", copy)
+        assert status == 1 and active in output, (name, status, output, errors)
+        daemon = environment.daemon(config, data=copy)
+        assert "damage in the store" in daemon.log() and active in daemon.log(), (name, daemon.log())
+        with daemon.connect() as client:
+            client.send("/queue/orders", b"after")
+        daemon.stop()

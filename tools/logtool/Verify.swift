@@ -61,7 +61,8 @@ struct Verify: ParsableCommand {
         }
         for note in report.notes { text += "note: \(note)\n" }
         for damage in report.damage { text += "damage: \(damage)\n" }
-        text += report.isSound ? "sound\n" : "damaged: \(report.damage.count) findings\n"
+        let count = report.damage.count
+        text += report.isSound ? "sound\n" : "damaged: \(count) finding\(count == 1 ? "" : "s")\n"
         return text
     }
 

@@ -21,9 +21,9 @@ extension Replay {
     /// A file without anything of its own was never begun, unless a later segment or the checkpoint
     /// says that it was; then it stays.
     mutating func noteUnreadable(lastBegun: UInt32?) {
+        let vouchedSegment = checkpoint?.header.position.segment
         func wasBegun(_ segment: UInt32) -> Bool {
-            segment < lastBegun ?? 0
-                || segment == position.segment && position.offset > SegmentHeader.byteCount
+            segment < lastBegun ?? 0 || segment == vouchedSegment
         }
         for segment in unfinished where wasBegun(segment) {
             addDamage(

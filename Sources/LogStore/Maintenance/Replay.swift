@@ -30,6 +30,9 @@ struct Replay<Files: FileSystem> {
     var position: LogPosition
     var end: LogPosition
     private var endIsSealed = true
+    /// The file of the segment that was replayed last: its length now, and when it was begun.
+    private var lastFile = (bytes: 0, preparedBytes: 0)
+    private var lastHeaderIsDamaged = false
     /// Where the log goes on in a segment that is there; nil if it goes on in a new one.
     var openEnd: LogPosition? { endIsSealed ? nil : end }
     /// The segment that was replayed last.
@@ -112,11 +115,10 @@ struct Replay<Files: FileSystem> {
             try replay(segment, durable: durable)
             lastSegment = segment
             // Nor does the log go on before a position that a checkpoint counts as known.
-            if !endIsSealed, !isLast || end < position { sealWithoutFooter(segment) }
+            let isSpoiled = isLast && (noteCutOff(segment) || lastHeaderIsDamaged)
+            if !endIsSealed, !isLast || end < position || isSpoiled { sealWithoutFooter(segment) }
         }
-        if checkpoint != nil, !segments.contains(position.segment),
-            position.offset > SegmentHeader.byteCount || !begun.isEmpty
-        {
+        if checkpoint != nil, !segments.contains(position.segment) {
             addDamage(
                 position.segment,
                 0,
@@ -131,11 +133,7 @@ struct Replay<Files: FileSystem> {
     private func finish(lastBegun: UInt32?) -> Outcome {
         let next = nextGroup ?? 1
         guard lastBegun != nil, !endIsSealed else {
-            let last = max(lastBegun ?? 0, position.segment, state.segments.highest)
-            // The position may lie in a segment that was never begun on disk.
-            let number =
-                lastBegun == nil && position.offset <= SegmentHeader.byteCount
-                ? position.segment : last + 1
+            let number = max(lastBegun ?? 0, position.segment, state.segments.highest) + 1
             return Outcome(
                 state: state,
                 epoch: epoch,
@@ -186,12 +184,25 @@ struct Replay<Files: FileSystem> {
             return try hasRecord(segment, file)
         } catch {
             if scope.isLive, error.reason == .notFound { return false }
+            // Its name says that it was begun, and `replay` what is wrong with it.
+            if error.reason == .notFound || error.spoilsOneFile { return true }
             throw .file(error)
         }
     }
 
+    /// Nothing of a segment is known, but that the log went on behind it.
+    private mutating func loseWhole(_ segment: UInt32) {
+        if state.segments[segment] == nil { state.segments.begin(segment) }
+        if state.segments[segment]?.isSealed == false {
+            end = LogPosition(segment: segment, offset: SegmentHeader.byteCount)
+            sealWithoutFooter(segment)
+        }
+        mayJump = true
+        endIsSealed = true
+    }
+
     private enum HeaderState {
-        case own
+        case own(SegmentHeader)
         case damaged
         case newer(UInt32)
         case foreign
@@ -205,7 +216,7 @@ struct Replay<Files: FileSystem> {
         do throws(SegmentHeader.Fault) {
             let header = try SegmentHeader.decode(reader.window.span.bytes)
             guard header.store == store else { return .foreign }
-            return header.segment == segment ? .own : .damaged
+            return header.segment == segment ? .own(header) : .damaged
         } catch {
             if case .newerVersion(let version) = error { return .newer(version) }
             return .damaged
@@ -244,19 +255,38 @@ struct Replay<Files: FileSystem> {
             var reader = try BlockReader(files, file)
             state = try headerState(&reader, segment)
             switch state {
-            case .own: try scan(reader, segment, durable: durable)
+            case .own(let header):
+                lastFile = (reader.size, header.preparedBytes)
+                lastHeaderIsDamaged = false
+                try scan(reader, segment, durable: durable)
             case .damaged:
+                lastHeaderIsDamaged = true
                 addDamage(segment, 0, SegmentHeader.byteCount, "the segment header is damaged")
                 try scan(reader, segment, durable: durable)
             case .newer, .foreign: break
             }
         } catch {
             if scope.isLive, error.reason == .notFound { return }
-            throw .file(error)
+            guard error.operation == "open", error.reason == .notFound || error.spoilsOneFile else {
+                throw .file(error)
+            }
+            addDamage(segment, 0, 0, "the file cannot be opened: \(error.detail)")
+            loseWhole(segment)
+            return
         }
         let files = StoreFiles(files: files, directory: directory)
         if case .newer(let version) = state { throw files.newerFormat(segment, version) }
         if case .foreign = state { throw .mixedStores(file: path(segment)) }
+    }
+
+    /// A prepared file is never shorter than it was, until its footer is there.
+    ///
+    /// True if this one is.
+    private mutating func noteCutOff(_ segment: UInt32) -> Bool {
+        let (bytes, preparedBytes) = lastFile
+        guard !endIsSealed, bytes < preparedBytes else { return false }
+        addDamage(segment, bytes, preparedBytes - bytes, "the end of the file was cut off")
+        return true
     }
 
     private mutating func scan(

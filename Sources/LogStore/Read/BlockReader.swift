@@ -4,6 +4,8 @@
 struct BlockReader<Files: FileSystem> {
     /// Bytes read at once; larger records make the window larger for as long as they are looked at.
     static var blockBytes: Int { 1 << 20 }
+    /// The unit in which disks lose bytes.
+    private static var sectorBytes: Int { 4096 }
 
     let files: Files
     let file: Files.File
@@ -33,9 +35,37 @@ struct BlockReader<Files: FileSystem> {
         start = offset
         let files = files
         let file = file
-        try window.replaceBytes(upTo: length) { (span) throws(FileError) in
-            try files.read(file, at: offset, into: &span)
+        do throws(FileError) {
+            try window.replaceBytes(upTo: length) { (span) throws(FileError) in
+                try files.read(file, at: offset, into: &span)
+            }
+        } catch {
+            guard error.spoilsOneFile else { throw error }
+            readAroundBadSectors(offset, length)
         }
         return window.count >= count
+    }
+
+    /// Brings zeros where the disk has lost the bytes: no record stands there, so the damage is found
+    /// like any other, and what is around it is still read.
+    private mutating func readAroundBadSectors(_ offset: Int, _ length: Int) {
+        let files = files
+        let file = file
+        let end = offset + length
+        var bytes: [UInt8] = []
+        var at = offset
+        while at < end {
+            let next = min(end, (at / Self.sectorBytes + 1) * Self.sectorBytes)
+            var piece: [UInt8] = []
+            do throws(FileError) {
+                try piece.appendBytes(upTo: next - at) { (span) throws(FileError) in
+                    try files.read(file, at: at, into: &span)
+                }
+            } catch { piece = [] }
+            bytes += piece
+            bytes += repeatElement(0, count: next - at - piece.count)
+            at = next
+        }
+        window = bytes
     }
 }
