@@ -47,10 +47,15 @@ let package = Package(
     ],
     targets: [
         .target(name: "CChecksum"),
+        .systemLibrary(
+            name: "CZlib",
+            pkgConfig: "zlib",
+            providers: [.apt(["zlib1g-dev"])]
+        ),
         .target(name: "Base", swiftSettings: strict),
         .target(
             name: "LogStore",
-            dependencies: ["Base", "CChecksum", collections],
+            dependencies: ["Base", "CChecksum", "CZlib", collections],
             cSettings: gnuSource,
             swiftSettings: strict + uncheckedInRelease
         ),

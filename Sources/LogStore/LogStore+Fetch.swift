@@ -130,9 +130,12 @@ extension LogStore {
             list = Postings(first: first, offsets: offsets)
         }
         openReads += 1
+        readsSinceTick += 1
+        if extent.segment != tail.segment { restingSince[extent.segment] = turnTime }
         let job = ReadJob(
             queue: queue.id,
-            segment: extent.segment,
+            file: state.segments[extent.segment]?.file
+                ?? SegmentFile(segment: extent.segment, generation: 0),
             seed: id.seed(ofSegment: extent.segment),
             sequences: sequences,
             postings: list,
@@ -157,6 +160,15 @@ extension LogStore {
     func finishRead(_ result: ReadResult) {
         if result.isWorthRetrying {
             readsToRetry.append(result.job)
+            return
+        }
+        if result.isMissing, let file = state.segments[result.job.segment]?.file,
+            file != result.job.file
+        {
+            // It was packed since the job was made.
+            var job = result.job
+            job.file = file
+            jobs.append(.read(job))
             return
         }
         openReads -= 1

@@ -28,6 +28,7 @@ extension LogStore {
         let job = CheckpointJob(
             number: number,
             bytes: bytes,
+            position: tail.end,
             replaces: kept.count >= 2 ? kept[0] : nil
         )
         capturedCheckpoint = (job, tail.end)
@@ -49,26 +50,37 @@ extension LogStore {
         guard error == nil else { return }
         checkpoints.removeAll { $0 == job.replaces }
         checkpoints.append(job.number)
+        checkpointedTo = job.position
         guard checkpoints.count >= 2, let oldest = checkpoints.min() else { return }
         let removable = state.segments.takeRemovable(oldestCheckpoint: oldest)
-        var gone: [UInt32] = []
-        for segment in removable {
-            if options.preallocates, spares.count < 2, !isPreparing, !isSpaceLow {
-                prepareSpare(recycling: segment)
+        var gone: [SegmentFile] = []
+        for file in removable {
+            if state.segments[file.segment] == nil { forget(file) }
+            // What a packed form replaced may still be read, by a tool; such a file must not change.
+            let isReplaced = file.isPacked || state.segments[file.segment] != nil
+            if options.preallocates, spares.count < 2, !isPreparing, !isSpaceLow, !isReplaced {
+                prepareSpare(recycling: file)
             } else {
-                gone.append(segment)
+                gone.append(file)
             }
         }
         if !gone.isEmpty { jobs.append(.remove(gone)) }
         submit(now: now)
     }
 
-    func removed(_ segments: [UInt32], _ error: FileError?) {
+    /// Forgets what was noted for packing once a segment's file goes.
+    private func forget(_ file: SegmentFile) {
+        restingSince[file.segment] = nil
+        unpackable.remove(file.segment)
+        incompressible.remove(file.segment)
+    }
+
+    func removed(_ files: [SegmentFile], _ error: FileError?) {
         guard error == nil else {
-            removalsToRetry += segments
+            removalsToRetry += files
             return
         }
-        for segment in segments { state.segments.left(segment) }
+        for file in files { state.segments.left(file) }
         // Space came back, which may be what senders wait for.
         prepareSpare()
         askForSpace()
@@ -82,15 +94,15 @@ extension LogStore {
         let bytes: Int
     }
 
-    func prepareSpare(recycling segment: UInt32? = nil) {
-        guard options.preallocates, !isPreparing, segment != nil || spares.isEmpty else { return }
+    func prepareSpare(recycling file: SegmentFile? = nil) {
+        guard options.preallocates, !isPreparing, file != nil || spares.isEmpty else { return }
         isPreparing = true
-        if segment == nil { space.claim(options.segmentBytes) }
+        if file == nil { space.claim(options.segmentBytes) }
         jobs.append(
             .prepareSpare(
                 SpareJob(
                     number: nextSpare,
-                    recycles: segment,
+                    recycles: file,
                     byteCount: options.segmentBytes,
                     minFreeBytes: options.minFreeDiskBytes
                 )
@@ -101,11 +113,18 @@ extension LogStore {
 
     func sparePrepared(_ job: SpareJob, bytes: Int, _ error: FileError?) {
         isPreparing = false
-        if let error {
-            if let segment = job.recycles { jobs.append(.remove([segment])) }
+        if let error, let file = job.recycles {
+            // Perhaps the file is gone, which says nothing about the disk.
+            jobs.append(.remove([file]))
+            if error.reason != .notFound {
+                spareRefusal = "no room for the next segment: \(error.detail)"
+            } else {
+                prepareSpare()
+            }
+        } else if let error {
             spareRefusal = "no room for the next segment: \(error.detail)"
         } else {
-            if let segment = job.recycles { state.segments.left(segment) }
+            if let file = job.recycles { state.segments.left(file) }
             spares.append(Spare(number: job.number, bytes: bytes))
             spareRefusal = nil
         }

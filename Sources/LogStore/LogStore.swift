@@ -60,8 +60,8 @@ package final class LogStore {
     var space = SpaceAccount()
     /// The rest of a write that found the disk full, for the next tick.
     var blockedWrite: WriteJob?
-    /// Dropped segments whose files could not be removed, for the next tick.
-    var removalsToRetry: [UInt32] = []
+    /// Dropped files that could not be removed, for the next tick.
+    var removalsToRetry: [SegmentFile] = []
     var announcedRefusal: String?
     var checkpointWanted = true
     var forcesSync = false
@@ -72,6 +72,23 @@ package final class LogStore {
     var nextCheckpoint: UInt64
     var checkpointedAt = MonotonicTime(nanoseconds: 0)
     var openReads = 0
+
+    // Packing.
+
+    var isPacking = false
+    var packNotBefore = MonotonicTime(nanoseconds: 0)
+    var firstTick: MonotonicTime?
+    /// Everything before it is in a checkpoint that is on disk; nil until one was written.
+    var checkpointedTo: LogPosition?
+    /// When segments were sealed or last read from disk.
+    var restingSince: [UInt32: MonotonicTime] = [:]
+    /// Segments in which packing met damage, and those that compression does not make smaller.
+    var unpackable: Set<UInt32> = []
+    var incompressible: Set<UInt32> = []
+    var quietEnd = LogPosition(value: 0)
+    var readsSinceTick = 0
+    /// The time of the last turn.
+    var turnTime = MonotonicTime(nanoseconds: 0)
 
     var jobs: [StoreJob] = []
     var notices: [StoreNotice] = []
@@ -87,7 +104,7 @@ package final class LogStore {
         nextGroup = recovered.nextGroup
         durableGroup = recovered.nextGroup - 1
         checkpoints = recovered.checkpoints
-        nextCheckpoint = (recovered.checkpoints.max() ?? 0) + 1
+        nextCheckpoint = recovered.nextCheckpoint
         let end = recovered.end
         seed = recovered.store.seed(ofSegment: end.segment)
         tail = LogTail(
@@ -432,6 +449,7 @@ package final class LogStore {
         addWriteSteps()
         steps.append(.seal(segment: segment, length: tail.end.offset))
         state.segments.seal(segment, length: tail.end.offset, footerOffset: footerOffset)
+        restingSince[segment] = turnTime
         for queue in activeQueues {
             if !queue.extents.isEmpty, !queue.activeOffsets.isEmpty {
                 let list = Postings(first: queue.activeFirst, offsets: queue.activeOffsets)
@@ -511,6 +529,7 @@ package final class LogStore {
     /// Call once per turn, and after `complete`.
     package func submit(now: MonotonicTime) {
         guard failure == nil else { return }
+        turnTime = now
         flushSettles()
         // Settles never begin a segment by themselves, so that a merged record stays in the group it
         // was promised for; a segment that they filled is sealed here.
@@ -527,7 +546,7 @@ package final class LogStore {
     /// Call about once a second, and at the `fsync` interval if there is one.
     package func tick(now: MonotonicTime) {
         guard failure == nil else { return }
-        if checkpointFailed || !state.segments.dead.isEmpty || !state.segments.dropped.isEmpty,
+        if checkpointFailed || state.segments.hasFilesToLeave,
             now.since(checkpointedAt) >= options.checkpointInterval
         {
             checkpointWanted = true
@@ -542,6 +561,7 @@ package final class LogStore {
         removalsToRetry = []
         askForSpace()
         submit(now: now)
+        pickPacking(now: now)
     }
 
     /// Asks for a checkpoint of everything appended so far, so that the next start replays nothing.
@@ -620,7 +640,8 @@ package final class LogStore {
         case .checkpointed(let job, let error): checkpointed(job, error, now: now)
         case .sparePrepared(let job, let bytes, let error):
             sparePrepared(job, bytes: bytes, error)
-        case .removed(let segments, let error): removed(segments, error)
+        case .removed(let files, let error): removed(files, error)
+        case .packed(let job, let outcome): packed(job, outcome, now: now)
         case .space(let freeBytes):
             space.answer(freeBytes)
             updateRefusal()

@@ -40,11 +40,27 @@ package struct LogStoreOptions: Sendable, Equatable {
     /// Disk held in a file of its own, given up for settles and checkpoints when others have taken
     /// all the rest; 0: none.
     ///
-    /// Enough for some hundred thousand settles, each in a write of its own.
-    package var reserveBytes = 16 << 20
+    /// Enough for all that may be taken and not yet written (`unconfirmedBytesMax`), which stands before
+    /// every settle, and for some hundred thousand settles, each in a write of its own.
+    package var reserveBytes = 48 << 20
 
     /// Write zeros into a segment before it is used, so that a sync flushes data and no metadata.
     package var preallocates = true
+
+    /// Whether sealed segments are packed: rewritten without what is settled, in compressed blocks.
+    package var packs = true
+    /// A segment of which less than this share is live is packed.
+    package var packBelowLive = 0.5
+    /// Packing gives back at least so much, or waits.
+    package var packGainBytesMin = 16 << 10
+    /// A segment that was neither written nor read for so long is packed to be compressed.
+    package var packColdAfter = Interval.seconds(60)
+    /// Bytes of segments packed in a second, on average.
+    package var packBytesPerSecond = 32 << 20
+    /// Whether packed blocks are compressed.
+    package var compresses = true
+
+    var packCodec: BlockCodec { compresses ? .zlib : .stored }
 
     /// Time between checkpoints that only serve to give disk back.
     package var checkpointInterval = Interval.seconds(1)

@@ -1,7 +1,8 @@
 package import Base
 import Synchronization
 
-/// Runs a store's jobs on threads: one that writes, two that read, one for maintenance.
+/// Runs a store's jobs on threads: one that writes, two that read, one for maintenance, one
+/// that packs.
 ///
 /// Confinement: broker loop, except that `wake` is called on the threads.
 package final class StoreDriver<Files: FileSystem> {
@@ -13,6 +14,7 @@ package final class StoreDriver<Files: FileSystem> {
     private let writing = WorkerThreads(name: "radiator-write")
     private let reading = WorkerThreads(name: "radiator-read", count: 2)
     private let maintaining = WorkerThreads(name: "radiator-care")
+    private let packing = WorkerThreads(name: "radiator-pack")
 
     /// What the threads share: the worker, the active segment's writer, and finished results.
     private final class Hands: Sendable {
@@ -109,6 +111,7 @@ package final class StoreDriver<Files: FileSystem> {
                 case .write: writing
                 case .read: reading
                 case .checkpoint, .prepareSpare, .remove, .checkSpace: maintaining
+                case .pack: packing
                 }
             let hands = hands
             threads.submit { hands.run(job) }
@@ -122,6 +125,7 @@ package final class StoreDriver<Files: FileSystem> {
         writing.stop()
         reading.stop()
         maintaining.stop()
+        packing.stop()
         hands.close()
         files.close(lock)
     }

@@ -9,7 +9,8 @@ package enum StoreJob: Sendable {
     case read(ReadJob)
     case checkpoint(CheckpointJob)
     case prepareSpare(SpareJob)
-    case remove([UInt32])
+    case remove([SegmentFile])
+    case pack(PackJob)
     case checkSpace
 }
 
@@ -20,7 +21,8 @@ package enum StoreResult: Sendable {
     case checkpointed(CheckpointJob, FileError?)
     /// `bytes` is the prepared file's length.
     case sparePrepared(SpareJob, bytes: Int, FileError?)
-    case removed([UInt32], FileError?)
+    case removed([SegmentFile], FileError?)
+    case packed(PackJob, PackOutcome)
     case space(freeBytes: Int?)
 }
 
@@ -72,7 +74,8 @@ package struct WriteJob: Sendable {
 /// Messages of one queue to be read from one segment.
 package struct ReadJob: Sendable {
     package let queue: QueueID
-    let segment: UInt32
+    var file: SegmentFile
+    var segment: UInt32 { file.segment }
     let seed: UInt32
     /// Unsettled entries in rising order; never empty.
     let sequences: [UInt64]
@@ -102,12 +105,16 @@ package struct ReadResult: Sendable {
     package var damage: [Damage]
     /// True if nothing was read for a reason that passes (too many open files).
     var isWorthRetrying = false
+    /// True if the file is gone; it may have been packed meanwhile.
+    var isMissing = false
 }
 
 /// A checkpoint to be written.
 package struct CheckpointJob: Sendable {
     let number: UInt64
     let bytes: [UInt8]
+    /// Everything before it is in the checkpoint.
+    let position: LogPosition
     /// The checkpoint before the last, which goes when this one is there.
     let replaces: UInt64?
 }
@@ -116,9 +123,46 @@ package struct CheckpointJob: Sendable {
 package struct SpareJob: Sendable {
     let number: UInt64
     /// A dropped segment whose file serves again, or nil to write a new one.
-    let recycles: UInt32?
+    let recycles: SegmentFile?
     let byteCount: Int
     let minFreeBytes: Int
+}
+
+/// A sealed segment to be packed, or a packed one to be packed again.
+package struct PackJob: Sendable {
+    let source: SegmentFile
+    let target: SegmentFile
+    /// Of the sealed segment.
+    let originalLength: Int
+    /// The extents that had unsettled entries in the segment when the job was made, by queue.
+    let live: [QueueID: [Extent]]
+    /// Bytes of their messages.
+    let liveBytes: UInt64
+    let codec: BlockCodec
+    /// Only compression can gain anything.
+    let needsCompression: Bool
+
+    func isLive(_ queue: QueueID, _ sequence: UInt64) -> Bool {
+        guard let extents = live[queue] else { return false }
+        var low = 0
+        var high = extents.count
+        while low < high {
+            let middle = (low + high) / 2
+            if extents[middle].end <= sequence { low = middle + 1 } else { high = middle }
+        }
+        return low < extents.count && extents[low].first <= sequence
+            && !extents[low].isSettled(sequence)
+    }
+}
+
+/// What came of packing a segment.
+package enum PackOutcome: Sendable {
+    case packed(fileBytes: Int, messages: Int)
+    /// Nothing to gain.
+    case notWorthIt
+    /// A record could not be read: the segment stays for whoever wants to look at it.
+    case damaged
+    case failed(FileError)
 }
 
 /// What a store tells its owner.

@@ -225,8 +225,18 @@ extension Configuration {
     var storeOptions: LogStoreOptions {
         var options = LogStoreOptions()
         options.segmentBytes = storage.segmentSize.bytes
-        // Small segments are for small disks.
-        options.reserveBytes = min(options.reserveBytes, max(256 << 10, options.segmentBytes / 4))
+        // Small segments are for small disks. What was taken and not yet written must fit into the
+        // reserve with room to spare, for settles stand behind it.
+        options.unconfirmedBytesMax = min(
+            options.unconfirmedBytesMax,
+            max(128 << 10, options.segmentBytes / 2)
+        )
+        options.reserveBytes = min(
+            options.reserveBytes,
+            max(1 << 20, options.segmentBytes / 4 * 3)
+        )
+        options.packBelowLive = storage.packBelowLive
+        options.compresses = storage.compression == .zlib
         options.minFreeDiskBytes = storage.minFreeDisk.bytes
         options.fsync =
             switch storage.fsync {

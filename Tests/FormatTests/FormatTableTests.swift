@@ -268,7 +268,7 @@ import Testing
     func checkpoint() {
         let state = StoreState()
         state.segments.begin(4)
-        state.segments.restoreDropped(3, checkpoint: 1)
+        state.segments.restoreDropped(SegmentFile(segment: 3, generation: 0), checkpoint: 1)
         state.name(QueueID(0x0102_0303), "/queue/a", nextSequence: 9)
         let encoded = CheckpointFormat.encode(
             state,
@@ -284,7 +284,7 @@ import Testing
             "CheckpointHeader",
             Array(encoded[..<96]),
             [
-                "magic": Array("RATORCHK".utf8), "version": bytes(UInt32(1)),
+                "magic": Array("RATORCHK".utf8), "version": bytes(UInt32(2)),
                 "checksum": bytes(HandDecoder.crc32c(0, zeroed)),
                 "store id": bytes(UInt64(0x1112_1314_1516_1718))
                     + bytes(UInt64(0x2122_2324_2526_2728)),
@@ -297,6 +297,71 @@ import Testing
                 "reserved": [UInt8](repeating: 0, count: 16),
             ]
         )
-        #expect(encoded.count == 96 + 24 + 8 + 24 + 8)
+        #expect(encoded.count == 96 + 48 + 16 + 24 + 8)
+    }
+
+    @Test("the header of a packed segment stands as documented")
+    func packedHeader() {
+        let header = PackedHeader(
+            store: StoreID(high: 0x0102_0304_0506_0708, low: 0x1112_1314_1516_1718),
+            file: SegmentFile(segment: 0x2122_2324, generation: 0x3132_3334),
+            originalLength: 0x4142_4344
+        )
+        let encoded = record(PackedHeader.byteCount) { header.encode(into: &$0) }
+        var zeroed = encoded
+        zeroed.replaceSubrange(12..<16, with: [0, 0, 0, 0])
+        check(
+            "PackedHeader",
+            encoded,
+            [
+                "magic": Array("RATORPAK".utf8), "version": bytes(UInt32(1)),
+                "checksum": bytes(HandDecoder.crc32c(0, zeroed)),
+                "store id": bytes(header.store.high) + bytes(header.store.low),
+                "segment": bytes(UInt64(0x2122_2324)), "generation": bytes(UInt64(0x3132_3334)),
+                "original": bytes(UInt64(0x4142_4344)), "reserved": bytes(UInt64(0)),
+            ]
+        )
+    }
+
+    @Test("a block that compression does not make smaller is stored, as documented")
+    func storedBlock() {
+        let plain: [UInt8] = [1, 2, 3, 4, 5]
+        let encoded = PackedBlock.encode(plain, codec: .zlib, at: 64, seed: 7)
+        #expect(Array(encoded[8..<16]) == [10, 0, 0, 0] + bytes(UInt32(5)))
+        check(
+            "BlockRecord",
+            encoded,
+            ["stored bytes": bytes(UInt64(5)), "reserved": bytes(UInt64(0)), "stored": plain],
+            sizes: ["stored bytes": plain.count],
+            padding: 3
+        )
+        let zeros = PackedBlock.encode(
+            [UInt8](repeating: 0, count: 4_000),
+            codec: .zlib,
+            at: 64,
+            seed: 7
+        )
+        #expect(Array(zeros[8..<16]) == [10, 0, 1, 0] + bytes(UInt32(4_000)))
+        #expect(zeros.count < 100)
+    }
+
+    @Test("the index of a packed segment stands as documented")
+    func packedIndex() {
+        var index = PackedIndex()
+        index.footerOffset = 0x0102_0304
+        index.lines = [.init(fileOffset: 0x1112_1314, first: 0x2122_2324, last: 0x3132_3334)]
+        let encoded = index.encode(at: 0x4142_4344, seed: 7)
+        #expect(Array(encoded[8..<16]) == [11, 0, 0, 0] + bytes(UInt32(1)))
+        check(
+            "IndexRecord",
+            encoded,
+            [
+                "footer": bytes(UInt64(0x0102_0304)),
+                "lines": bytes(UInt64(0x1112_1314)) + bytes(UInt32(0x2122_2324))
+                    + bytes(UInt32(0x3132_3334)),
+                "index offset": bytes(UInt64(0x4142_4344)),
+            ],
+            sizes: ["16 × word": 16]
+        )
     }
 }

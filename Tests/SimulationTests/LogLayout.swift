@@ -105,7 +105,7 @@ struct LogLayout {
         case .settle, .requeue, .purge, .deleteQueue: return .change(queue: header.word)
         case .queue: return .name(queue: header.word)
         case .unitEnd: return .unitEnd
-        case .footer, .group: return .footer
+        case .footer, .group, .block, .index: return .footer
         }
     }
 

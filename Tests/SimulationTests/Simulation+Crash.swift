@@ -79,7 +79,9 @@ extension Simulation {
             noteTurnEnd()
             try drain()
         }
-        let names = try files.list(Self.directory).filter { $0.hasPrefix("segment") }
+        let names = try files.list(Self.directory).filter {
+            $0.hasPrefix("segment") || $0.hasPrefix("packed")
+        }
         guard names.count <= 2 else {
             throw SimulationFailure(text: "nothing is unsettled, but there are \(names)")
         }

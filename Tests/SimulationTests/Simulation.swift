@@ -106,6 +106,8 @@ final class Simulation {
                 random.oneIn(2)
                 ? .never : .every(.milliseconds(.random(in: 1...40, using: &random)))
         }
+        // Damage is dealt to the log as it was written; packed segments have tests of their own.
+        if kind == .damage { options.packs = false }
         if kind == .fullDisk {
             capacityBytes = Self.drawFullDisk(&options, &random)
             files.capacityBytes = capacityBytes
@@ -133,6 +135,12 @@ final class Simulation {
         options.postingCacheBytes = random.oneIn(2) ? 200 : 1 << 20
         options.preallocates = !random.oneIn(4)
         options.minFreeDiskBytes = 0
+        options.packs = !random.oneIn(4)
+        options.packGainBytesMin = random.oneIn(2) ? 1 : 2_048
+        options.packColdAfter = .milliseconds(random.oneIn(2) ? 1 : 20)
+        options.packBytesPerSecond = 1 << 30
+        options.packBelowLive = random.oneIn(2) ? 0.5 : 0.9
+        options.compresses = !random.oneIn(4)
         options.reserveBytes = random.oneIn(2) ? 0 : 8 << 10
         options.checkpointInterval = .milliseconds(random.oneIn(2) ? 1 : 20)
         switch Int.random(in: 0..<8, using: &random) {
@@ -259,6 +267,7 @@ final class Simulation {
             writtenPlace = max(writtenPlace, place)
             if job.syncs { syncedPlace = max(syncedPlace, place) }
         }
+        if case .packed(_, .packed) = result { counts.packs += 1 }
         try checkSpace(result)
         results.append(result)
     }
@@ -295,8 +304,9 @@ final class Simulation {
         case .write(let job): "write up to group \(job.group), \(job.end), syncs \(job.syncs)"
         case .read(let job): "read of queue \(job.queue.value) from segment \(job.segment)"
         case .checkpoint(let job): "checkpoint \(job.number)"
-        case .prepareSpare(let job): "spare \(job.number) of \(job.recycles ?? 0)"
-        case .remove(let segments): "remove \(segments)"
+        case .prepareSpare(let job): "spare \(job.number) of \(job.recycles?.name ?? "zeros")"
+        case .remove(let files): "remove \(files.map(\.name))"
+        case .pack(let job): "pack \(job.source.name) into \(job.target.name)"
         case .checkSpace: "space"
         }
     }
@@ -366,6 +376,7 @@ struct SimulationCounts {
     var segments = 0
     var fullDisks = 0
     var consumedFullDisks = 0
+    var packs = 0
     var blockedWrites = 0
     var damages = 0
     /// Calls that were lost, as nobody had said that they are safe.
@@ -383,6 +394,7 @@ struct SimulationCounts {
         segments += other.segments
         fullDisks += other.fullDisks
         consumedFullDisks += other.consumedFullDisks
+        packs += other.packs
         blockedWrites += other.blockedWrites
         damages += other.damages
         lostUnits += other.lostUnits

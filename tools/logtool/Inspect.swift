@@ -66,7 +66,8 @@ struct Inspect: ParsableCommand {
                 "\(first)-" + (segment.lastGroup.map { "\($0)" } ?? "?")
             }
             table.add([
-                "\(segment.number)", segment.isSealed ? "sealed" : "open",
+                "\(segment.number)",
+                segment.file.hasSuffix(".pak") ? "packed" : segment.isSealed ? "sealed" : "open",
                 size(segment.fileBytes), size(segment.usedBytes),
                 size(Int(clamping: segment.liveBytes)), size(segment.deadBytes),
                 groups ?? "-", reason(segment.keep),

@@ -48,6 +48,9 @@ struct Verify: ParsableCommand {
         text += "read \(ByteCount(report.bytes)) in \(report.segments) segments: "
         text += "\(report.groups) groups, \(report.records) records, \(report.messages) messages "
         text += "with \(report.entries) entries, \(report.footers) footers\n"
+        if report.packedSegments > 0 {
+            text += "and \(report.packedSegments) packed segments\n"
+        }
         for checkpoint in report.checkpoints {
             text += "\(checkpoint.file): "
             text += checkpoint.position.map { "up to position \($0)" } ?? "damaged"

@@ -4,7 +4,8 @@ import Base
 package struct CheckpointHeader: Equatable, Sendable {
     static let byteCount = 96
     static let magic: UInt64 = 0x4B48_4352_4F54_4152  // "RATORCHK" as bytes
-    package static let formatVersion: UInt32 = 1
+    /// Version 1 knew no packed segments.
+    package static let formatVersion: UInt32 = 2
 
     package let store: StoreID
     /// Rises by one with each checkpoint of a store.
@@ -70,8 +71,14 @@ enum CheckpointFormat {
             append(UInt64(segment.number), to: &bytes)
             append(UInt64(segment.length), to: &bytes)
             append(UInt64(segment.footerOffset), to: &bytes)
+            append(UInt64(segment.generation), to: &bytes)
+            append(UInt64(segment.packedBytes), to: &bytes)
+            append(segment.packedLiveBytes, to: &bytes)
         }
-        for number in dropped { append(UInt64(number), to: &bytes) }
+        for file in dropped {
+            append(UInt64(file.segment), to: &bytes)
+            append(UInt64(file.generation), to: &bytes)
+        }
         for id in state.queues.keys.sorted() {
             if let queue = state.queues[id] { encode(queue, to: &bytes) }
         }
@@ -122,7 +129,9 @@ enum CheckpointFormat {
         crc = Checksum.crc32c(crc, bytes.extracting(16..<bytes.byteCount))
         guard crc == bytes.uint32(at: 12) else { throw .badChecksum }
         let version = bytes.uint32(at: 8)
-        guard version == CheckpointHeader.formatVersion else { throw .newerVersion(version) }
+        guard (1...CheckpointHeader.formatVersion).contains(version) else {
+            throw .newerVersion(version)
+        }
         return CheckpointHeader(
             store: StoreID(high: bytes.uint64(at: 16), low: bytes.uint64(at: 24)),
             number: bytes.uint64(at: 32),
@@ -139,6 +148,7 @@ enum CheckpointFormat {
     /// Reads a whole checkpoint.
     static func decode(_ bytes: RawSpan) throws(CheckpointFault) -> CheckpointContent {
         let header = try decodeHeader(bytes)
+        let knowsPacked = bytes.uint32(at: 8) > 1
         var reader = Reader(position: CheckpointHeader.byteCount)
         let state = StoreState()
         state.restore(nextQueueID: header.nextQueueID)
@@ -147,13 +157,25 @@ enum CheckpointFormat {
             let number = UInt32(truncatingIfNeeded: try reader.uint64(bytes))
             let length = Int(truncatingIfNeeded: try reader.uint64(bytes))
             let footer = Int(truncatingIfNeeded: try reader.uint64(bytes))
-            infos.append(
-                SegmentInfo(number: number, length: length, footerOffset: footer, liveExtents: 0)
+            var info = SegmentInfo(
+                number: number,
+                length: length,
+                footerOffset: footer,
+                liveExtents: 0
             )
+            if knowsPacked {
+                info.generation = UInt32(truncatingIfNeeded: try reader.uint64(bytes))
+                info.packedBytes = Int(truncatingIfNeeded: try reader.uint64(bytes))
+                info.packedLiveBytes = try reader.uint64(bytes)
+            }
+            infos.append(info)
         }
-        var dropped: [UInt32] = []
+        var dropped: [SegmentFile] = []
         for _ in 0..<header.droppedCount {
-            dropped.append(UInt32(truncatingIfNeeded: try reader.uint64(bytes)))
+            let number = UInt32(truncatingIfNeeded: try reader.uint64(bytes))
+            let generation =
+                knowsPacked ? UInt32(truncatingIfNeeded: try reader.uint64(bytes)) : 0
+            dropped.append(SegmentFile(segment: number, generation: generation))
         }
         var queues: [QueueState] = []
         for _ in 0..<header.queueCount { queues.append(try reader.queue(bytes)) }
@@ -169,8 +191,8 @@ enum CheckpointFormat {
             state.segments.restore(info)
         }
         guard live.isEmpty else { throw .contradiction("an extent lies in an unlisted segment") }
-        for number in dropped {
-            state.segments.restoreDropped(number, checkpoint: header.number)
+        for file in dropped {
+            state.segments.restoreDropped(file, checkpoint: header.number)
         }
         for queue in queues { state.restoreCounted(queue) }
         return CheckpointContent(header: header, state: state)

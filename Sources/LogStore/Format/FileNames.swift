@@ -7,6 +7,11 @@ package enum FileNames {
 
     package static func segment(_ number: UInt32) -> String { "segment-\(padded(number)).log" }
 
+    /// A packed form of a segment; see `SegmentFile`.
+    package static func packed(_ segment: UInt32, _ generation: UInt32) -> String {
+        "packed-\(padded(segment))-\(generation).pak"
+    }
+
     package static func checkpoint(_ number: UInt64) -> String {
         "checkpoint-\(padded(number)).chk"
     }
@@ -20,6 +25,7 @@ package enum FileNames {
     /// What a name in the directory stands for.
     package enum Kind: Equatable, Sendable {
         case segment(UInt32)
+        case packed(SegmentFile)
         case checkpoint(UInt64)
         /// Left over from an interrupted run, or a prepared spare; holds nothing.
         case temporary
@@ -41,6 +47,7 @@ package enum FileNames {
         if let number = number(in: name, "checkpoint-", ".chk"), checkpoint(number) == name {
             return .checkpoint(number)
         }
+        if let file = packedFile(of: name) { return .packed(file) }
         return .unknown
     }
 
@@ -50,9 +57,18 @@ package enum FileNames {
         if let number = number(in: name, "spare-", ".tmp") { return spare(number) == name }
         guard name.hasSuffix(".tmp") else { return false }
         switch kind(of: String(name.dropLast(4))) {
-        case .segment, .checkpoint: return true
+        case .segment, .checkpoint, .packed: return true
         case .temporary, .lock, .reserve, .unknown: return false
         }
+    }
+
+    private static func packedFile(of name: String) -> SegmentFile? {
+        guard name.hasPrefix("packed-"), name.hasSuffix(".pak") else { return nil }
+        let parts = name.dropFirst(7).dropLast(4).split(separator: "-")
+        guard parts.count == 2, let segment = UInt32(parts[0]), let generation = UInt32(parts[1]),
+            generation > 0, packed(segment, generation) == name
+        else { return nil }
+        return SegmentFile(segment: segment, generation: generation)
     }
 
     private static func number(in name: String, _ prefix: String, _ suffix: String) -> UInt64? {

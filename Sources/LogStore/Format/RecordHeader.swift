@@ -9,6 +9,9 @@ package enum RecordKind: UInt8, Sendable, CaseIterable {
     case purge = 7
     case footer = 8
     case unitEnd = 9
+    /// Only in packed segments, like `index`.
+    case block = 10
+    case index = 11
 }
 
 /// The 16 bytes that every record begins with (`docs/format.md`, "Record header").

@@ -12,10 +12,11 @@ package struct PosixFileSystem: FileSystem {
     package init() {}
 
     package func open(_ path: String, _ mode: FileMode) throws(FileError) -> File {
+        // O_NONBLOCK means nothing to files; a pipe of that name must not hold the caller for ever.
         let flags: Int32 =
             switch mode {
-            case .read: O_RDONLY | O_CLOEXEC
-            case .update: O_RDWR | O_CLOEXEC
+            case .read: O_RDONLY | O_CLOEXEC | O_NONBLOCK
+            case .update: O_RDWR | O_CLOEXEC | O_NONBLOCK
             case .create: O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC
             }
         while true {
@@ -132,9 +133,9 @@ package struct PosixFileSystem: FileSystem {
     }
 
     package func lockExisting(_ path: String) throws(FileError) -> File {
-        var descriptor = Glibc.open(path, O_RDWR | O_CLOEXEC)
+        var descriptor = Glibc.open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK)
         if descriptor < 0, errno == EACCES || errno == EROFS || errno == EPERM {
-            descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+            descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         }
         return try lock(descriptor, path)
     }

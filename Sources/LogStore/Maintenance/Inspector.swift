@@ -41,6 +41,7 @@ package struct Inspector<Files: FileSystem> {
             store: opened.store,
             checkpoint: content,
             segments: opened.listing.segments,
+            packed: opened.listing.packed,
             scope: opened.scope
         )
         let outcome = try replay.run(now: WallTime(milliseconds: 0))
@@ -162,7 +163,7 @@ extension Inspector {
                     .neverBegun
                 } else if unknown.contains(FileNames.segment(number)) {
                     .unknown
-                } else if state.segments[number] == nil {
+                } else if state.segments[number]?.generation != 0 {
                     .dropped
                 } else if isActive {
                     .active
@@ -183,9 +184,39 @@ extension Inspector {
                 )
             )
         }
+        for file in opened.listing.packed {
+            try addPacked(file, state, live[file.segment] ?? (0, 0, 0))
+        }
+        report.segments.sort { ($0.number, $0.file) < ($1.number, $1.file) }
         for index in report.queues.indices {
             report.queues[index].oldestMilliseconds = times[report.queues[index].id]
         }
+    }
+
+    private mutating func addPacked(
+        _ file: SegmentFile,
+        _ state: StoreState,
+        _ sum: (entries: Int, queues: Int, bytes: UInt64)
+    ) throws(LogStoreError) {
+        guard let bytes = try size(file.name) else { return }
+        let isServing = state.segments[file.segment]?.file == file
+        report.segments.append(
+            .init(
+                number: file.segment,
+                file: file.name,
+                fileBytes: bytes,
+                usedBytes: bytes,
+                isSealed: true,
+                firstGroup: nil,
+                lastGroup: nil,
+                liveBytes: isServing ? sum.bytes : 0,
+                keep: !isServing
+                    ? .dropped
+                    : sum.entries > 0
+                        ? .holdsEntries(entries: sum.entries, queues: sum.queues)
+                        : .awaitsCheckpoint
+            )
+        )
     }
 
     private func look(

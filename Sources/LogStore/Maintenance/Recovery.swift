@@ -45,6 +45,7 @@ struct RecoveredLog {
     /// Whether the segment at `end` has yet to be created.
     var beginsSegment: Bool
     var checkpoints: [UInt64]
+    var nextCheckpoint: UInt64
     var createdMilliseconds: UInt64
 }
 
@@ -55,8 +56,10 @@ package struct Recovery<Files: FileSystem> {
     private let options: LogStoreOptions
     private var report = RecoveryReport()
     private var segments: [UInt32] = []
+    private var packed: [SegmentFile] = []
     private var checkpointNumbers: [UInt64] = []
     private var temporary: [String] = []
+    private var nextCheckpoint: UInt64 = 1
 
     /// A store that is open: the state machine, the lock that must be kept, what was found.
     package struct Opened {
@@ -127,7 +130,8 @@ package struct Recovery<Files: FileSystem> {
             directory: directory,
             store: store,
             checkpoint: content,
-            segments: segments
+            segments: segments,
+            packed: packed
         )
         let log = try replay.run(now: now)
         report.isRebuilt = content == nil && segments.last ?? 0 > 1
@@ -147,6 +151,7 @@ package struct Recovery<Files: FileSystem> {
             end: log.end,
             beginsSegment: log.beginsSegment,
             checkpoints: checkpointNumbers,
+            nextCheckpoint: nextCheckpoint,
             createdMilliseconds: now.milliseconds
         )
     }
@@ -169,6 +174,7 @@ package struct Recovery<Files: FileSystem> {
             end: LogPosition(segment: 1, offset: 0),
             beginsSegment: true,
             checkpoints: [],
+            nextCheckpoint: 1,
             createdMilliseconds: now.milliseconds
         )
     }
@@ -179,6 +185,7 @@ package struct Recovery<Files: FileSystem> {
         do throws(FileError) {
             let listing = try storeFiles.list()
             segments = listing.segments
+            packed = listing.packed
             checkpointNumbers = listing.checkpoints
             temporary = listing.temporary
         } catch { throw .file(error) }
@@ -213,21 +220,31 @@ package struct Recovery<Files: FileSystem> {
             }
         }
         checkpointNumbers.removeAll { unusable.contains($0) }
-        // The damaged file's number is not given out again while the file is there.
         for number in unusable {
             do throws(FileError) {
                 try files.rename(
                     path(FileNames.checkpoint(number)),
                     to: path("damaged-" + FileNames.checkpoint(number))
                 )
-            } catch { throw .file(error) }
+            } catch {
+                // Something of that name is in the way; then it stays, for it is reported anyway.
+                guard error.spoilsOneFile || error.reason == .exists else { throw .file(error) }
+            }
         }
+        nextCheckpoint = max(unusable.max() ?? 0, checkpointNumbers.max() ?? 0) + 1
         return found
+    }
+
+    private func removeTemporary(_ name: String) throws(FileError) {
+        do throws(FileError) { try files.remove(path(name)) } catch {
+            // A directory of that name is somebody else's.
+            guard error.spoilsOneFile || error.reason == .notPermitted else { throw error }
+        }
     }
 
     private func removeLeftovers(_ unfinished: [UInt32]) throws(LogStoreError) {
         do throws(FileError) {
-            for name in temporary { try files.remove(path(name)) }
+            for name in temporary { try removeTemporary(name) }
             for number in unfinished { try files.remove(path(FileNames.segment(number))) }
             try files.syncDirectory(directory)
         } catch { throw .file(error) }

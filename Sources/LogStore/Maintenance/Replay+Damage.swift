@@ -51,7 +51,7 @@ extension Replay {
             return
         }
         for missing in expected..<segment
-        where !segments.contains(missing) && missing != position.segment {
+        where formToReplay(missing) == nil && missing != position.segment {
             addDamage(missing, 0, 0, "the file is missing")
         }
     }

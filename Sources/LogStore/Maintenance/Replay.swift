@@ -7,20 +7,21 @@ struct Replay<Files: FileSystem> {
     let store: StoreID
     let checkpoint: CheckpointContent?
     let segments: [UInt32]
+    let packed: [SegmentFile]
     let scope: ReplayScope
 
     // What it leads to, beside the result of `run`.
 
-    private(set) var segmentsRead = 0
+    var segmentsRead = 0
     private(set) var recordsApplied = 0
-    private(set) var bytesRead = 0
+    var bytesRead = 0
     private(set) var tornBytes = 0
     private(set) var tornFile: String?
     private(set) var tornOffset = 0
     /// What could not be read, with the entries that it took.
     private(set) var damage: [Damage] = []
     var lost = LostEntries()
-    private(set) var unknownFiles: [String] = []
+    var unknownFiles: [String] = []
     /// Segment files that were never begun, or that the checkpoint names as dropped.
     var unfinished: [UInt32] = []
 
@@ -69,6 +70,7 @@ struct Replay<Files: FileSystem> {
         store: StoreID,
         checkpoint: CheckpointContent?,
         segments: [UInt32],
+        packed: [SegmentFile],
         scope: ReplayScope = ReplayScope()
     ) {
         self.files = files
@@ -76,13 +78,17 @@ struct Replay<Files: FileSystem> {
         self.store = store
         self.checkpoint = checkpoint
         self.segments = segments
+        self.packed = packed
         self.scope = scope
         state = checkpoint?.state ?? StoreState()
         nextGroup = checkpoint?.header.nextGroup
         epoch = checkpoint?.header.epoch ?? 0
         position =
             checkpoint?.header.position
-            ?? LogPosition(segment: segments.first ?? 1, offset: SegmentHeader.byteCount)
+            ?? LogPosition(
+                segment: min(segments.first ?? .max, packed.first?.segment ?? segments.first ?? 1),
+                offset: SegmentHeader.byteCount
+            )
         end = position
     }
 
@@ -91,12 +97,14 @@ struct Replay<Files: FileSystem> {
     }
 
     mutating func run(now: WallTime) throws(LogStoreError) -> Outcome {
-        sortOutOlderSegments()
-        let live = segments.filter { $0 >= position.segment }
+        sortOutForms()
+        let live = Set(segments).union(packed.map(\.segment))
+            .filter { $0 >= position.segment }.sorted()
         // Headers first: they say which files were begun.
         var begun: [UInt32] = []
         for segment in live {
-            if try isBegun(segment) {
+            let isThere = isPackedOnly(segment) ? true : try isBegun(segment)
+            if isThere {
                 begun.append(segment)
             } else {
                 unfinished.append(segment)
@@ -112,13 +120,17 @@ struct Replay<Files: FileSystem> {
             }
             if isPastEnd(LogPosition(segment: segment, offset: 0)) { break }
             noteMissing(before: segment)
-            try replay(segment, durable: durable)
+            if let form = formToReplay(segment), form.isPacked {
+                try replayPacked(form)
+            } else {
+                try replay(segment, durable: durable)
+            }
             lastSegment = segment
             // Nor does the log go on before a position that a checkpoint counts as known.
             let isSpoiled = isLast && (noteCutOff(segment) || lastHeaderIsDamaged)
             if !endIsSealed, !isLast || end < position || isSpoiled { sealWithoutFooter(segment) }
         }
-        if checkpoint != nil, !segments.contains(position.segment) {
+        if checkpoint != nil, formToReplay(position.segment) == nil {
             addDamage(
                 position.segment,
                 0,
@@ -151,23 +163,8 @@ struct Replay<Files: FileSystem> {
         )
     }
 
-    /// Segments before the checkpoint's position are not read: the checkpoint lists them, or names
-    /// them as dropped, or they are unknown and stay.
-    private mutating func sortOutOlderSegments() {
-        guard checkpoint != nil else { return }
-        let dropped = Set(state.segments.absent)
-        for segment in segments where segment < position.segment {
-            if dropped.contains(segment) {
-                continue
-            } else if state.segments[segment] == nil {
-                unknownFiles.append(FileNames.segment(segment))
-            }
-        }
-        for info in state.segments.segments.values where info.number < position.segment {
-            if !segments.contains(info.number) {
-                addDamage(info.number, 0, info.length, "the file is missing")
-            }
-        }
+    private func isPackedOnly(_ segment: UInt32) -> Bool {
+        formToReplay(segment)?.isPacked ?? false
     }
 
     /// Whether a segment was begun: it has a header of its own, or a record anywhere, or the checkpoint
@@ -183,7 +180,6 @@ struct Replay<Files: FileSystem> {
             }
             return try hasRecord(segment, file)
         } catch {
-            if scope.isLive, error.reason == .notFound { return false }
             // Its name says that it was begun, and `replay` what is wrong with it.
             if error.reason == .notFound || error.spoilsOneFile { return true }
             throw .file(error)
@@ -266,7 +262,7 @@ struct Replay<Files: FileSystem> {
             case .newer, .foreign: break
             }
         } catch {
-            if scope.isLive, error.reason == .notFound { return }
+            if scope.isLive, error.reason == .notFound { return try replayNewForm(segment) }
             guard error.operation == "open", error.reason == .notFound || error.spoilsOneFile else {
                 throw .file(error)
             }
@@ -421,8 +417,34 @@ struct Replay<Files: FileSystem> {
         for queue in state.queues.values where queue.isNamed(in: segment) { queue.endSegment() }
     }
 
+    /// A packed segment is done with; the log goes on in another one.
+    mutating func sealPacked(_ segment: UInt32, length: Int) {
+        endIsSealed = true
+        mayJump = true
+        end = LogPosition(segment: segment, offset: length)
+        for queue in state.queues.values where queue.isNamed(in: segment) { queue.endSegment() }
+    }
+
     // MARK: Records
 
+    /// Applies one record of a packed segment: by itself, for atomic units were whole when it was
+    /// packed.
+    mutating func applyPacked(
+        _ header: RecordHeader,
+        _ bytes: RawSpan,
+        at local: Int,
+        _ segment: UInt32,
+        offset: Int
+    ) {
+        recordsApplied += 1
+        guard let operation = decode(header, bytes, at: local, segment, offset: offset) else {
+            return
+        }
+        if case .message(let entries, _, _, _) = operation {
+            unseen.formUnion(entries.map { $0.0.value })
+        }
+        apply(operation)
+    }
     private mutating func record(
         _ header: RecordHeader,
         _ bytes: RawSpan,
@@ -503,7 +525,7 @@ struct Replay<Files: FileSystem> {
             return QueueRecord(header, bytes, at: local).map { .queue($0, segment: segment) }
         case .deleteQueue: return DeleteQueueRecord(header).map { .delete($0) }
         case .purge: return PurgeRecord(header, bytes, at: local).map { .purge($0) }
-        case .group, .footer, .unitEnd: return nil
+        case .group, .footer, .unitEnd, .block, .index: return nil
         }
     }
 
@@ -574,5 +596,5 @@ struct Replay<Files: FileSystem> {
 
 extension SegmentTable {
     /// The highest segment number that is known of, dropped ones included; 0 if there is none.
-    var highest: UInt32 { max(segments.keys.max() ?? 0, absent.max() ?? 0) }
+    var highest: UInt32 { max(segments.keys.max() ?? 0, absent.map(\.segment).max() ?? 0) }
 }

@@ -31,4 +31,11 @@ protocol ReplayObserver: AnyObject {
 
     /// The scan of a segment is done; `end` is where its last record ends.
     func segmentEnds(_ segment: UInt32, _ kind: ScanEnd, end: LogPosition, state: StoreState)
+
+    /// The daemon removed a file of the segment since the directory was listed.
+    func segmentWent(_ segment: UInt32)
+}
+
+extension ReplayObserver {
+    func segmentWent(_ segment: UInt32) {}
 }

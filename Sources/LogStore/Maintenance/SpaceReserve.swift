@@ -15,7 +15,7 @@ struct SpaceReserve<Files: FileSystem>: Sendable {
     private let byteCount: Int
 
     /// A disk with less than this many times the reserve free is left to messages.
-    private static var freeShare: Int { 4 }
+    private static var freeShare: Int { 2 }
     /// One in so many parts of it goes at least at a time.
     private static var sliceShare: Int { 64 }
 
@@ -32,7 +32,7 @@ struct SpaceReserve<Files: FileSystem>: Sendable {
         do throws(FileError) {
             let file = try files.open(path, .create)
             defer { files.close(file) }
-            try files.writeZeros(file, byteCount)
+            try files.writeZeros(file, from: 0, byteCount)
             try files.syncData(file)
         } catch {
             // Tried again at the next look at the disk.
@@ -52,6 +52,20 @@ struct SpaceReserve<Files: FileSystem>: Sendable {
             return true
         } catch {
             return false
+        }
+    }
+
+    /// Makes the file longer by what another one that was removed held, where it is not whole.
+    func grow(by count: Int) {
+        let length = length
+        let missing = min(count, byteCount - length)
+        if missing <= 0 { return }
+        do throws(FileError) {
+            let file = try length > 0 ? files.open(path, .update) : files.open(path, .create)
+            defer { files.close(file) }
+            try files.writeZeros(file, from: length, missing)
+        } catch {
+            // The next one that is removed brings more.
         }
     }
 
@@ -76,7 +90,8 @@ struct SpaceReserve<Files: FileSystem>: Sendable {
         do throws(FileError) { try files.remove(path) } catch {}
     }
 
-    private var isWhole: Bool { length == byteCount }
+    /// Whether nothing is missing of it.
+    var isWhole: Bool { length == byteCount }
 
     private var length: Int {
         do throws(FileError) {
@@ -90,12 +105,12 @@ struct SpaceReserve<Files: FileSystem>: Sendable {
 }
 
 extension FileSystem {
-    /// Writes `count` zeros from the file's start on.
-    func writeZeros(_ file: File, _ count: Int) throws(FileError) {
+    /// Writes `count` zeros from `start` on.
+    func writeZeros(_ file: File, from start: Int = 0, _ count: Int) throws(FileError) {
         let block = [UInt8](repeating: 0, count: min(1 << 20, count))
-        var offset = 0
-        while offset < count {
-            let length = min(block.count, count - offset)
+        var offset = start
+        while offset < start + count {
+            let length = min(block.count, start + count - offset)
             try write(file, at: offset, block.span.bytes.extracting(0..<length))
             offset += length
         }

@@ -8,6 +8,7 @@ struct StoreFiles<Files: FileSystem> {
     /// The names in the directory by what they stand for, in rising order.
     struct Listing {
         var segments: [UInt32] = []
+        var packed: [SegmentFile] = []
         var checkpoints: [UInt64] = []
         var temporary: [String] = []
         var unknown: [String] = []
@@ -21,6 +22,7 @@ struct StoreFiles<Files: FileSystem> {
         for name in try files.list(directory).sorted() {
             switch FileNames.kind(of: name) {
             case .segment(let number): listing.segments.append(number)
+            case .packed(let file): listing.packed.append(file)
             case .checkpoint(let number): listing.checkpoints.append(number)
             case .temporary: listing.temporary.append(name)
             case .lock: listing.hasLock = true
@@ -29,6 +31,7 @@ struct StoreFiles<Files: FileSystem> {
             }
         }
         listing.segments.sort()
+        listing.packed.sort { ($0.segment, $0.generation) < ($1.segment, $1.generation) }
         listing.checkpoints.sort()
         return listing
     }
@@ -39,7 +42,9 @@ struct StoreFiles<Files: FileSystem> {
     ) throws(FileError) -> Result<CheckpointContent, CheckpointFault> {
         let bytes: [UInt8]
         do throws(FileError) { bytes = try readWhole(FileNames.checkpoint(number)) } catch {
-            guard error.spoilsOneFile else { throw error }
+            guard error.spoilsOneFile || error.reason == .notFound && isDangling(number) else {
+                throw error
+            }
             return .failure(.unreadable(error.detail))
         }
         do throws(CheckpointFault) {
@@ -49,6 +54,13 @@ struct StoreFiles<Files: FileSystem> {
             }
             return .success(content)
         } catch { return .failure(error) }
+    }
+
+    /// Whether a checkpoint that cannot be opened still has its name: a link that leads nowhere.
+    private func isDangling(_ number: UInt64) -> Bool {
+        do throws(FileError) {
+            return try files.list(directory).contains(FileNames.checkpoint(number))
+        } catch { return false }
     }
 
     private func readWhole(_ name: String) throws(FileError) -> [UInt8] {

@@ -26,8 +26,9 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         case .read(let job): .read(read(job))
         case .checkpoint(let job): writeCheckpoint(job)
         case .prepareSpare(let job): prepareSpare(job)
-        case .remove(let segments): remove(segments)
+        case .remove(let files): remove(files)
         case .checkSpace: .space(freeBytes: freeBytes())
+        case .pack(let job): .packed(job, pack(job))
         }
     }
 
@@ -99,8 +100,8 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         let name = path(FileNames.spare(job.number))
         var bytes = job.byteCount
         do throws(FileError) {
-            if let segment = job.recycles {
-                try files.rename(path(FileNames.segment(segment)), to: name)
+            if let file = job.recycles {
+                try files.rename(path(file.name), to: name)
                 try files.syncDirectory(directory)
                 bytes = try size(name)
             } else {
@@ -139,21 +140,28 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         return try files.size(file)
     }
 
-    private func remove(_ segments: [UInt32]) -> StoreResult {
+    private func remove(_ gone: [SegmentFile]) -> StoreResult {
         do throws(FileError) {
-            for segment in segments where !reserve.take(path(FileNames.segment(segment))) {
+            for file in gone where !reserve.take(path(file.name)) {
                 do throws(FileError) {
-                    try files.remove(path(FileNames.segment(segment)))
+                    let bytes = reserve.isWhole ? 0 : try size(path(file.name))
+                    try files.remove(path(file.name))
+                    if bytes > 0 { reserve.grow(by: bytes) }
                 } catch {
                     if error.reason != .notFound { throw error }
                 }
             }
             // A removed file that a power cut brings back would take its space again.
             try files.syncDirectory(directory)
-            return .removed(segments, nil)
+            return .removed(gone, nil)
         } catch {
-            return .removed(segments, error)
+            return .removed(gone, error)
         }
+    }
+
+    private func pack(_ job: PackJob) -> PackOutcome {
+        var packer = Packer(files, directory: directory, store: store, job)
+        do throws(FileError) { return try packer.run() } catch { return .failed(error) }
     }
 
     // MARK: Reads
@@ -168,35 +176,20 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
             damage: []
         )
         do throws(FileError) {
-            let file = try files.open(path(FileNames.segment(job.segment)), .read)
+            let file = try files.open(path(job.file.name), .read)
             defer { files.close(file) }
-            var reader = try BlockReader(files, file, blockBytes: 128 << 10)
-            var list = job.postings
-            if list == nil {
-                list = try loadPostings(job, &reader)
-                result.postings = list
-            }
-            for sequence in job.sequences {
-                if result.bytes.count >= job.bytesMax {
-                    result.next = EntrySequence(sequence)
-                    break
-                }
-                try readMessage(sequence, at: list?.offset(of: sequence), &reader, &result)
+            if job.file.isPacked {
+                try readPacked(file, &result)
+            } else {
+                try readSealed(file, &result)
             }
         } catch {
             if error.reason == .tooManyOpenFiles {
                 result.isWorthRetrying = true
                 return result
             }
-            result.damage.append(
-                Damage(
-                    file: FileNames.segment(job.segment),
-                    offset: 0,
-                    length: 0,
-                    entries: job.sequences.map { SequenceRange(first: $0, count: 1) },
-                    reason: error.description
-                )
-            )
+            result.isMissing = error.reason == .notFound
+            lose(job.sequences, error.description, &result)
         }
         result.damage = Self.merged(result.damage)
         return result
@@ -231,45 +224,125 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         return result
     }
 
-    private func readMessage(
-        _ sequence: UInt64,
-        at offset: Int?,
-        _ reader: inout BlockReader<Files>,
+    /// Nothing of these entries can be read.
+    private func lose(_ sequences: [UInt64], _ reason: String, _ result: inout ReadResult) {
+        result.damage.append(
+            Damage(
+                file: result.job.file.name,
+                offset: 0,
+                length: 0,
+                entries: sequences.map { SequenceRange(first: $0, count: 1) },
+                reason: reason
+            )
+        )
+    }
+
+    private func readSealed(
+        _ file: Files.File,
         _ result: inout ReadResult
     ) throws(FileError) {
         let job = result.job
-        func damaged(_ reason: String, length: Int) {
-            result.damage.append(
-                Damage(
-                    file: FileNames.segment(job.segment),
-                    offset: offset ?? 0,
-                    length: length,
-                    entries: [SequenceRange(first: sequence, count: 1)],
-                    reason: reason
-                )
+        var reader = try BlockReader(files, file, blockBytes: 128 << 10)
+        var list = job.postings
+        if list == nil {
+            list = try loadPostings(job, &reader)
+            result.postings = list
+        }
+        for sequence in job.sequences {
+            if result.bytes.count >= job.bytesMax {
+                result.next = EntrySequence(sequence)
+                break
+            }
+            guard let offset = list?.offset(of: sequence) else {
+                lose([sequence], "no sound record of it is left in the segment", &result)
+                continue
+            }
+            guard try reader.load(offset, RecordHeader.byteCount),
+                let header = RecordHeader(reader.window.span.bytes, at: offset - reader.start),
+                try reader.load(offset, header.length)
+            else {
+                damaged(sequence, "no record begins here", offset, RecordHeader.byteCount, &result)
+                continue
+            }
+            let bytes = reader.window.span.bytes
+            take(sequence, bytes, at: offset - reader.start, offset, fileOffset: offset, &result)
+        }
+    }
+
+    private func readPacked(
+        _ file: Files.File,
+        _ result: inout ReadResult
+    ) throws(FileError) {
+        let job = result.job
+        guard var reader = try PackedReader(files, file, job.file, store: store) else {
+            lose(job.sequences, "the header or the index of the file is damaged", &result)
+            return
+        }
+        var list = job.postings
+        if list == nil {
+            list = try reader.postings(of: job.queue)
+            if list == nil { list = try reader.rebuildPostings(of: job.queue) }
+            result.postings = list
+        }
+        for sequence in job.sequences {
+            if result.bytes.count >= job.bytesMax {
+                result.next = EntrySequence(sequence)
+                break
+            }
+            guard let offset = list?.offset(of: sequence) else {
+                lose([sequence], "no sound record of it is left in the segment", &result)
+                continue
+            }
+            let fileOffset = reader.fileOffset(of: offset)
+            guard let local = try reader.load(offset) else {
+                damaged(sequence, "the block is damaged", fileOffset, 0, &result)
+                continue
+            }
+            let bytes = reader.plain.span.bytes
+            take(sequence, bytes, at: local, offset, fileOffset: fileOffset, &result)
+        }
+    }
+
+    private func damaged(
+        _ sequence: UInt64,
+        _ reason: String,
+        _ offset: Int,
+        _ length: Int,
+        _ result: inout ReadResult
+    ) {
+        result.damage.append(
+            Damage(
+                file: result.job.file.name,
+                offset: offset,
+                length: length,
+                entries: [SequenceRange(first: sequence, count: 1)],
+                reason: reason
             )
-        }
-        guard let offset else {
-            damaged("no sound record of it is left in the segment", length: 0)
-            return
-        }
-        guard try reader.load(offset, RecordHeader.byteCount),
-            let header = RecordHeader(reader.window.span.bytes, at: offset - reader.start),
-            try reader.load(offset, header.length)
+        )
+    }
+
+    /// Takes the message of an entry from `bytes`, which hold its whole record, if it is sound.
+    private func take(
+        _ sequence: UInt64,
+        _ bytes: RawSpan,
+        at local: Int,
+        _ offset: Int,
+        fileOffset: Int,
+        _ result: inout ReadResult
+    ) {
+        let job = result.job
+        guard let header = RecordHeader(bytes, at: local),
+            header.isSound(bytes, at: local, seed: job.seed, fileOffset: offset)
         else {
-            damaged("no record begins here", length: RecordHeader.byteCount)
+            let length = Int(bytes.uint32(at: local + 4))
+            damaged(sequence, "the record's checksum is wrong", fileOffset, length, &result)
             return
         }
-        let bytes = reader.window.span.bytes
-        let at = offset - reader.start
-        guard header.isSound(bytes, at: at, seed: job.seed, fileOffset: offset) else {
-            damaged("the record's checksum is wrong", length: header.length)
-            return
-        }
-        guard let record = MessageRecord(header, bytes, at: at),
+        guard let record = MessageRecord(header, bytes, at: local),
             record.holds(job.queue, EntrySequence(sequence), in: bytes)
         else {
-            damaged("the record is not the entry's message", length: header.length)
+            let reason = "the record is not the entry's message"
+            damaged(sequence, reason, fileOffset, header.length, &result)
             return
         }
         let start = result.bytes.count

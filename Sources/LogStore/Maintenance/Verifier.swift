@@ -10,7 +10,7 @@ import Base
 
 /// Reads everything in a store's directory and changes nothing.
 package struct Verifier<Files: FileSystem> {
-    private let opened: InspectorDirectory<Files>
+    let opened: InspectorDirectory<Files>
 
     /// Verifies the store in `directory`.
     ///
@@ -44,6 +44,7 @@ package struct Verifier<Files: FileSystem> {
             report.tornTail = .init(file: file, offset: whole.tornOffset, bytes: whole.tornBytes)
         }
         if report.tornTail == nil, whole.damage.isEmpty { try noteRemains(&report, whole) }
+        try checkPacked(&report)
         addFiles(&report)
         if opened.isLive { try leaveOutRemoved(&report) }
         return report
@@ -77,6 +78,7 @@ package struct Verifier<Files: FileSystem> {
             store: opened.store,
             checkpoint: nil,
             segments: segments,
+            packed: opened.listing.packed,
             scope: scope
         )
         _ = try replay.run(now: WallTime(milliseconds: 0))
@@ -157,6 +159,7 @@ package struct Verifier<Files: FileSystem> {
             store: opened.store,
             checkpoint: content,
             segments: opened.listing.segments,
+            packed: opened.listing.packed,
             scope: scope
         )
         let outcome = try replay.run(now: WallTime(milliseconds: 0))
@@ -253,6 +256,7 @@ package struct Verifier<Files: FileSystem> {
         let listing = opened.listing
         let seen = Set(
             listing.segments.map { FileNames.segment($0) }
+                + listing.packed.map(\.name)
                 + listing.checkpoints.map { FileNames.checkpoint($0) }
         )
         report.damage.removeAll { seen.contains($0.file) && !names.contains($0.file) }

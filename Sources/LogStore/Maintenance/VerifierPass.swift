@@ -20,6 +20,7 @@ final class VerifierPass: ReplayObserver {
     private var unitStart: Int?
     private var isSegmentDamaged = false
     private var isDamaged = false
+    private var hasGone = false
     private var group: GroupRecord?
     /// What does not fit, beside damage that the replay finds.
     private(set) var findings: [Damage] = []
@@ -80,6 +81,11 @@ final class VerifierPass: ReplayObserver {
                     + "mean nothing"
             )
         }
+    }
+
+    func segmentWent(_ segment: UInt32) {
+        // What checkpoints claim can no longer be compared.
+        hasGone = true
     }
 
     private func showProgress(_ offset: Int) {
@@ -241,7 +247,7 @@ final class VerifierPass: ReplayObserver {
         {
             let checkpoint = checkpoints[comparedCount]
             comparedCount += 1
-            guard !isDamaged else { continue }
+            guard !isDamaged, !hasGone else { continue }
             let comparison = VerifierComparison(
                 claimed: checkpoint.state,
                 found: state,

@@ -18,6 +18,7 @@ package struct VerifierReport: Sendable, Equatable {
 
     package let store: String
     package var segments = 0
+    package var packedSegments = 0
     /// Bytes of all segments that belong to the log.
     package var bytes = 0
     package var groups = 0

@@ -7,21 +7,32 @@ package struct SegmentInfo: Equatable, Sendable {
     package var footerOffset: Int
     /// Extents of all queues in it that are not settled.
     package var liveExtents: Int
+    /// The packed form that serves; 0 while that is the segment as it was written.
+    package var generation: UInt32 = 0
+    /// Bytes of the packed form, and of the unsettled messages when it was made.
+    package var packedBytes = 0
+    package var packedLiveBytes: UInt64 = 0
 
+    package var file: SegmentFile { SegmentFile(segment: number, generation: generation) }
     package var isSealed: Bool { length > 0 }
 }
 
-/// All segments by number, and which of them nobody needs any more.
+/// All segments by number, and which of their files nobody needs any more.
 ///
-/// A segment is dropped in two steps: dead (sealed, no extent) when a checkpoint is taken, it is left
-/// out of that checkpoint's table; once the older kept checkpoint leaves it out too, no way of opening
-/// the store needs it, and the file may go.
+/// A file is dropped in two steps: when a checkpoint is taken, the file of a dead segment (sealed, no
+/// extent) and the form of a segment that a packed one replaced are left out of that checkpoint's
+/// table; once the older kept checkpoint leaves them out too, no way of opening the store needs them,
+/// and the files may go.
 struct SegmentTable {
     private(set) var segments: [UInt32: SegmentInfo] = [:]
-    /// Dead segments, by the number of the first checkpoint that leaves them out.
-    private(set) var dropped: [(segment: UInt32, checkpoint: UInt64)] = []
-    /// Dropped segments whose files are being removed or recycled.
-    private(set) var leaving: Set<UInt32> = []
+    /// Files by the number of the first checkpoint that leaves them out.
+    private(set) var dropped: [(file: SegmentFile, checkpoint: UInt64)] = []
+    /// Dropped files that are being removed or recycled.
+    private(set) var leaving: Set<SegmentFile> = []
+    /// Forms of segments that another form replaced, and that no checkpoint has left out yet.
+    private(set) var replaced: [SegmentFile] = []
+    /// The number of the next packed form.
+    private(set) var nextGeneration: UInt32 = 1
     /// Sealed segments without a live extent that no checkpoint has left out yet.
     private(set) var dead: Set<UInt32> = []
 
@@ -46,40 +57,83 @@ struct SegmentTable {
         if info.liveExtents == 0, info.isSealed { dead.insert(number) }
     }
 
-    /// Leaves the dead segments out of the table from the given checkpoint on.
-    mutating func drop(at checkpoint: UInt64) {
-        for number in dead.sorted() {
-            segments[number] = nil
-            dropped.append((number, checkpoint))
-        }
-        dead = []
+    /// A packed form serves for a segment from now on.
+    mutating func pack(_ target: SegmentFile, bytes: Int, liveBytes: UInt64) {
+        guard let info = segments[target.segment] else { return }
+        replaced.append(info.file)
+        serve(target, bytes: bytes, liveBytes: liveBytes)
     }
 
-    /// The dropped segments that every kept checkpoint leaves out; `oldest` is the oldest of them.
-    mutating func takeRemovable(oldestCheckpoint oldest: UInt64) -> [UInt32] {
-        let removable = dropped.filter { $0.checkpoint <= oldest }.map(\.segment)
+    /// Has a form serve for its segment without giving up another one.
+    mutating func serve(_ file: SegmentFile, bytes: Int, liveBytes: UInt64) {
+        segments[file.segment]?.generation = file.generation
+        segments[file.segment]?.packedBytes = bytes
+        segments[file.segment]?.packedLiveBytes = liveBytes
+        note(file)
+    }
+
+    /// A form that is on disk and does not serve; it goes once checkpoints leave it out.
+    mutating func replace(_ file: SegmentFile) {
+        replaced.append(file)
+        note(file)
+    }
+
+    /// Takes notice of a form, so that its number is not used again.
+    mutating func note(_ file: SegmentFile) {
+        nextGeneration = max(nextGeneration, file.generation + 1)
+    }
+
+    /// The number of a new packed form.
+    mutating func takeGeneration() -> UInt32 {
+        defer { nextGeneration += 1 }
+        return nextGeneration
+    }
+
+    /// Leaves what nobody needs out of the table from the given checkpoint on.
+    mutating func drop(at checkpoint: UInt64) {
+        for number in dead.sorted() {
+            if let info = segments.removeValue(forKey: number) {
+                dropped.append((info.file, checkpoint))
+            }
+        }
+        dead = []
+        for file in replaced { dropped.append((file, checkpoint)) }
+        replaced = []
+    }
+
+    /// The dropped files that every kept checkpoint leaves out; `oldest` is the oldest of them.
+    mutating func takeRemovable(oldestCheckpoint oldest: UInt64) -> [SegmentFile] {
+        let removable = dropped.filter { $0.checkpoint <= oldest }.map(\.file)
         dropped.removeAll { $0.checkpoint <= oldest }
         leaving.formUnion(removable)
         return removable
     }
 
-    /// The file of a dropped segment is gone.
-    mutating func left(_ number: UInt32) {
-        leaving.remove(number)
+    /// A dropped file is gone.
+    mutating func left(_ file: SegmentFile) {
+        leaving.remove(file)
     }
 
-    /// Every segment that is left out of checkpoints while its file may still be there.
-    var absent: [UInt32] { dropped.map(\.segment) + leaving.sorted() }
+    /// Whether a checkpoint would bring files nearer to their end.
+    var hasFilesToLeave: Bool { !dead.isEmpty || !replaced.isEmpty || !dropped.isEmpty }
+
+    /// Every file that is left out of checkpoints while it may still be there.
+    var absent: [SegmentFile] {
+        dropped.map(\.file)
+            + leaving.sorted { ($0.segment, $0.generation) < ($1.segment, $1.generation) }
+    }
 
     /// Takes over a segment from a checkpoint.
     mutating func restore(_ info: SegmentInfo) {
         segments[info.number] = info
+        note(info.file)
         if info.isSealed, info.liveExtents == 0 { dead.insert(info.number) }
     }
 
-    /// Takes over a dropped segment whose file is still there.
-    mutating func restoreDropped(_ number: UInt32, checkpoint: UInt64) {
-        dropped.append((number, checkpoint))
+    /// Takes over a dropped file that is still there.
+    mutating func restoreDropped(_ file: SegmentFile, checkpoint: UInt64) {
+        dropped.append((file, checkpoint))
+        note(file)
     }
 
     subscript(number: UInt32) -> SegmentInfo? { segments[number] }

@@ -13,7 +13,14 @@ enum ConfigurationKeys {
             .value("fsync", \.fsync, expected: fsyncExpected, parse: fsync),
             .size("segment_size", \.segmentSize, 4096...(1 << 31)),
             .size("min_free_disk", \.minFreeDisk, 0...Int.max),
-            .later("pack_below_live"), .later("compression"), .later("retain"), .later("on_damage"),
+            .value(
+                "pack_below_live",
+                \.packBelowLive,
+                expected: "expected a share from 0 to 0.9",
+                parse: { $0.number.flatMap { (0...0.9).contains($0) ? $0 : nil } }
+            ),
+            .choice("compression", \.compression),
+            .later("retain"), .later("on_damage"),
         ]
     }
 

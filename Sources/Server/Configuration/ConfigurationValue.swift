@@ -52,6 +52,16 @@ enum ConfigurationValue: Equatable {
         }
     }
 
+    /// The value of a number, from either source.
+    var number: Double? {
+        switch self {
+        case .integer(let value): Double(value)
+        case .number(let value): value
+        case .bare(let text): Double(text)
+        case .string, .boolean, .list, .table, .other: nil
+        }
+    }
+
     /// How the value looks in a file, shortened, for messages.
     var written: String {
         switch self {

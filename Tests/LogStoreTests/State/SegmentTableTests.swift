@@ -30,13 +30,30 @@ import Testing
         table.extentEnded(in: 1)
         table.drop(at: 7)
         #expect(table[1] == nil)
-        #expect(table.absent == [1])
+        #expect(table.absent.map(\.segment) == [1])
         expectHolds(table.takeRemovable(oldestCheckpoint: 6) == [])
-        expectHolds(table.takeRemovable(oldestCheckpoint: 7) == [1])
+        expectHolds(table.takeRemovable(oldestCheckpoint: 7).map(\.segment) == [1])
         expectHolds(table.takeRemovable(oldestCheckpoint: 8) == [])
-        #expect(table.absent == [1], "its file may still be there")
-        table.left(1)
+        #expect(table.absent.map(\.segment) == [1], "its file may still be there")
+        table.left(SegmentFile(segment: 1, generation: 0))
         #expect(table.absent == [])
+    }
+
+    @Test("the form that a packed one replaces goes by the same two steps; the segment stays")
+    func replacedForm() {
+        var table = table(sealed: 1)
+        let sealed = SegmentFile(segment: 1, generation: 0)
+        let packed = SegmentFile(segment: 1, generation: table.takeGeneration())
+        table.pack(packed, bytes: 50, liveBytes: 20)
+        #expect(table[1]?.file == packed)
+        #expect(table.hasFilesToLeave)
+        table.drop(at: 3)
+        expectHolds(table.takeRemovable(oldestCheckpoint: 2) == [])
+        expectHolds(table.takeRemovable(oldestCheckpoint: 3) == [sealed])
+        table.extentEnded(in: 1)
+        table.drop(at: 4)
+        expectHolds(table.takeRemovable(oldestCheckpoint: 4) == [packed])
+        expectHolds(table.takeGeneration() == packed.generation + 1)
     }
 
     @Test("a segment that a checkpoint gives back without an extent is dead at once")
@@ -45,8 +62,8 @@ import Testing
         table.restore(SegmentInfo(number: 4, length: 10, footerOffset: 0, liveExtents: 0))
         table.restore(SegmentInfo(number: 5, length: 0, footerOffset: 0, liveExtents: 0))
         #expect(table.dead == [4])
-        table.restoreDropped(3, checkpoint: 9)
-        expectHolds(table.takeRemovable(oldestCheckpoint: 9) == [3])
+        table.restoreDropped(SegmentFile(segment: 3, generation: 0), checkpoint: 9)
+        expectHolds(table.takeRemovable(oldestCheckpoint: 9).map(\.segment) == [3])
         #expect(table.highest == 5)
     }
 }

@@ -1,0 +1,138 @@
+import Base
+
+/// Which segments are packed, and when.
+///
+/// A segment is packed when so little of it is live that rewriting that gives disk back, or when it has
+/// rested for a while and compression may. One at a time, so many bytes a second at most, and never one
+/// that a start might still have to replay. A message is copied once, and again each time that half of
+/// what was packed with it is done with.
+extension LogStore {
+    /// What is live in one segment, over all queues.
+    private struct Live {
+        var bytes: UInt64 = 0
+        var entries = 0
+
+        /// About what a packed form without compression takes.
+        var packedBytes: Int { Int(clamping: bytes) + entries * 48 + 512 }
+    }
+
+    /// Starts packing the segment that gains most, if one is worth it.
+    ///
+    /// Linear in the extents; call once per tick.
+    func pickPacking(now: MonotonicTime) {
+        let isQuiet = takeQuiet()
+        let firstTick = firstTick ?? now
+        self.firstTick = firstTick
+        guard options.packs, !isPacking, now >= packNotBefore, let covered = checkpointedTo else {
+            return
+        }
+        let live = liveInSegments()
+        var best: (info: SegmentInfo, gain: Int)?
+        var coldest: SegmentInfo?
+        for info in state.segments.segments.values {
+            guard info.isSealed, info.liveExtents > 0, info.number < covered.segment,
+                !unpackable.contains(info.number), let live = live[info.number]
+            else { continue }
+            let gain = gain(info, live)
+            if gain > 0, best.map({ ($0.gain, info.number) < (gain, $0.info.number) }) ?? true {
+                best = (info, gain)
+            }
+            if isQuiet, info.generation == 0, !incompressible.contains(info.number),
+                now.since(restingSince[info.number] ?? firstTick) >= options.packColdAfter,
+                info.number < coldest?.number ?? .max
+            {
+                coldest = info
+            }
+        }
+        if let best {
+            pack(best.info, live[best.info.number]?.bytes ?? 0, needsCompression: false)
+        } else if let coldest, options.packCodec != .stored {
+            pack(coldest, live[coldest.number]?.bytes ?? 0, needsCompression: true)
+        }
+    }
+
+    /// Bytes that packing a segment gives back; 0 if it is not worth it.
+    private func gain(_ info: SegmentInfo, _ live: Live) -> Int {
+        let (now, then) =
+            info.generation == 0
+            ? (live.packedBytes, info.length)
+            : (Int(clamping: live.bytes), max(1, Int(clamping: info.packedLiveBytes)))
+        guard Double(now) < Double(then) * options.packBelowLive else { return 0 }
+        let bytes = info.generation == 0 ? info.length : info.packedBytes
+        let gain = Int(Double(bytes) * (1 - Double(now) / Double(then)))
+        return gain >= options.packGainBytesMin ? gain : 0
+    }
+
+    private func liveInSegments() -> [UInt32: Live] {
+        var live: [UInt32: Live] = [:]
+        for queue in state.queues.values {
+            for extent in queue.extents {
+                live[extent.segment, default: Live()].bytes += extent.liveBytes
+                live[extent.segment, default: Live()].entries += Int(extent.liveCount)
+            }
+        }
+        return live
+    }
+
+    /// Whether hardly anything was appended or read since the last call.
+    private func takeQuiet() -> Bool {
+        let end = tail.end
+        defer {
+            quietEnd = end
+            readsSinceTick = 0
+        }
+        return readsSinceTick == 0 && end.segment == quietEnd.segment
+            && end.offset - quietEnd.offset < 1 << 20
+    }
+
+    private func pack(_ info: SegmentInfo, _ liveBytes: UInt64, needsCompression: Bool) {
+        var live: [QueueID: [Extent]] = [:]
+        for queue in state.queues.values {
+            let extents = queue.extents.filter { $0.segment == info.number }
+            if !extents.isEmpty { live[queue.id] = extents }
+        }
+        let target = SegmentFile(
+            segment: info.number,
+            generation: state.segments.takeGeneration()
+        )
+        isPacking = true
+        jobs.append(
+            .pack(
+                PackJob(
+                    source: info.file,
+                    target: target,
+                    originalLength: info.length,
+                    live: live,
+                    liveBytes: liveBytes,
+                    codec: options.packCodec,
+                    needsCompression: needsCompression
+                )
+            )
+        )
+    }
+
+    func packed(_ job: PackJob, _ outcome: PackOutcome, now: MonotonicTime) {
+        isPacking = false
+        let number = job.source.segment
+        switch outcome {
+        case .packed(let fileBytes, _):
+            let share = Double(job.originalLength) / Double(options.packBytesPerSecond)
+            packNotBefore = now.advanced(by: .milliseconds(UInt64(share * 1000)))
+            restingSince[number] = nil
+            if state.segments[number]?.file == job.source {
+                state.segments.pack(job.target, bytes: fileBytes, liveBytes: job.liveBytes)
+                checkpointWanted = true
+                submit(now: now)
+            } else {
+                // All of it was settled meanwhile.
+                jobs.append(.remove([job.target]))
+            }
+        case .notWorthIt:
+            incompressible.insert(number)
+        case .damaged:
+            unpackable.insert(number)
+        case .failed:
+            packNotBefore = now.advanced(by: .seconds(10))
+        }
+    }
+}

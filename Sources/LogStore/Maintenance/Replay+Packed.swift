@@ -1,0 +1,165 @@
+/// Packed segments in a replay: which form of a segment serves, and what one holds.
+extension Replay {
+    /// Decides for each segment that is not replayed which of its files serves.
+    ///
+    /// Every form of a segment holds all of its unsettled messages, so one may stand in for another.
+    mutating func sortOutForms() {
+        for file in packed { state.segments.note(file) }
+        let dropped = Set(state.segments.absent)
+        for info in state.segments.segments.values where info.number < position.segment {
+            if exists(info.file) { continue }
+            guard let other = forms(of: info.number).first else {
+                addDamage(info.number, 0, info.length, "the file is missing")
+                continue
+            }
+            state.segments.serve(other, bytes: info.packedBytes, liveBytes: info.packedLiveBytes)
+            lost.add(
+                Damage(
+                    file: info.file.name,
+                    offset: 0,
+                    length: 0,
+                    reason: "the file is missing; \(other.name) serves in its place"
+                )
+            )
+        }
+        for segment in Set(segments).union(packed.map(\.segment)).sorted() {
+            let serving = servingForm(of: segment)
+            for file in forms(of: segment) where file != serving && !dropped.contains(file) {
+                if serving != nil {
+                    state.segments.replace(file)
+                } else {
+                    unknownFiles.append(file.name)
+                }
+            }
+        }
+    }
+
+    /// The form that is served or replayed; nil if nobody knows the segment.
+    private func servingForm(of segment: UInt32) -> SegmentFile? {
+        if checkpoint != nil, segment < position.segment { return state.segments[segment]?.file }
+        return formToReplay(segment)
+    }
+
+    /// The oldest form that is there: what was settled when a later one was made may be settled by a
+    /// record that comes only after a checkpoint's position.
+    func formToReplay(_ segment: UInt32) -> SegmentFile? { forms(of: segment).first }
+
+    private func exists(_ file: SegmentFile) -> Bool { forms(of: file.segment).contains(file) }
+
+    /// All forms of a segment on disk, by generation.
+    private func forms(of segment: UInt32) -> [SegmentFile] {
+        let packed = packed.filter { $0.segment == segment }
+        return segments.contains(segment)
+            ? [SegmentFile(segment: segment, generation: 0)] + packed : packed
+    }
+
+    /// Applies what a packed form holds, where nothing else is left of its segment.
+    ///
+    /// Settled entries are not in it, so gaps in the sequences mean nothing, here and behind it.
+    mutating func replayPacked(_ file: SegmentFile) throws(LogStoreError) {
+        do throws(FileError) {
+            let handle = try files.open(directory + "/" + file.name, .read)
+            defer { files.close(handle) }
+            guard var reader = try PackedReader(files, handle, file, store: store) else {
+                addDamage(file, 0, 0, "the header or the index of the file is damaged")
+                leavePacked(file, length: SegmentHeader.byteCount, bytes: 0)
+                return
+            }
+            if state.segments[file.segment] == nil { state.segments.begin(file.segment) }
+            segmentsRead += 1
+            scope.observer?.segmentBegins(file.segment, size: reader.header.originalLength)
+            unseen.formUnion(state.queues.keys)
+            for block in reader.index.lines.indices {
+                let line = reader.index.lines[block]
+                guard try reader.loadBlock(block) else {
+                    addDamage(file, line.fileOffset, 0, "the block is damaged")
+                    tellOfDamage(file.segment, line)
+                    continue
+                }
+                for place in reader.places { takePacked(place, reader, file, line) }
+            }
+            let length = reader.header.originalLength
+            bytesRead += reader.fileBytes
+            scope.observer?.segmentEnds(
+                file.segment,
+                .sealed(footerOffset: 0),
+                end: LogPosition(segment: file.segment, offset: length),
+                state: state
+            )
+            leavePacked(file, length: length, bytes: reader.fileBytes)
+        } catch {
+            if scope.isLive, error.reason == .notFound {
+                return try replayNewForm(file.segment, after: file.generation)
+            }
+            throw .file(error)
+        }
+    }
+
+    /// Looks for the form that the daemon put in the place of one that was listed.
+    ///
+    /// None: everything in the segment was settled meanwhile.
+    mutating func replayNewForm(
+        _ segment: UInt32,
+        after generation: UInt32 = 0
+    ) throws(LogStoreError) {
+        let reading = StoreFiles(files: files, directory: directory)
+        let listing: StoreFiles<Files>.Listing
+        do throws(FileError) { listing = try reading.list() } catch { throw .file(error) }
+        scope.observer?.segmentWent(segment)
+        if let form = listing.packed.last(where: {
+            $0.segment == segment && $0.generation > generation
+        }) {
+            try replayPacked(form)
+        }
+    }
+
+    private mutating func takePacked(
+        _ place: (offset: Int, local: Int),
+        _ reader: PackedReader<Files>,
+        _ file: SegmentFile,
+        _ line: PackedIndex.Line
+    ) {
+        guard let header = reader.record(at: place) else {
+            addDamage(file, line.fileOffset, 0, "a record in the block has a wrong checksum")
+            tellOfDamage(file.segment, line)
+            return
+        }
+        let bytes = reader.plain.span.bytes
+        scope.observer?.meets(
+            .record(header),
+            at: LogPosition(segment: file.segment, offset: place.offset),
+            in: bytes,
+            local: place.local,
+            state: state
+        )
+        applyPacked(header, bytes, at: place.local, file.segment, offset: place.offset)
+    }
+
+    private func tellOfDamage(_ segment: UInt32, _ line: PackedIndex.Line) {
+        let range = Int(line.first)..<Int(line.last) + RecordHeader.byteCount
+        scope.observer?.meets(
+            .damage(range, "the block is damaged"),
+            at: LogPosition(segment: segment, offset: range.lowerBound),
+            in: [UInt8]().span.bytes,
+            local: 0,
+            state: state
+        )
+    }
+
+    private mutating func leavePacked(_ file: SegmentFile, length: Int, bytes: Int) {
+        if state.segments[file.segment] == nil { state.segments.begin(file.segment) }
+        state.segments.seal(file.segment, length: length, footerOffset: 0)
+        state.segments.serve(file, bytes: bytes, liveBytes: 0)
+        sealPacked(file.segment, length: length)
+        unseen.formUnion(state.queues.keys)
+    }
+
+    private mutating func addDamage(
+        _ file: SegmentFile,
+        _ offset: Int,
+        _ length: Int,
+        _ reason: String
+    ) {
+        lost.add(Damage(file: file.name, offset: offset, length: length, reason: reason))
+    }
+}

@@ -1,0 +1,189 @@
+import Base
+
+/// Reads a packed segment: finds records by the offsets that they had in the sealed one.
+///
+/// Holds one block in memory. Confinement: whoever made it.
+struct PackedReader<Files: FileSystem> {
+    private var reader: BlockReader<Files>
+    private let seed: UInt32
+    let header: PackedHeader
+    let index: PackedIndex
+    /// The plain bytes of the block that was loaded last.
+    private(set) var plain: [UInt8] = []
+    /// The records in it: offset in the sealed segment, and place in `plain`.
+    private(set) var places: [(offset: Int, local: Int)] = []
+    private var loaded: Int?
+
+    var fileBytes: Int { reader.size }
+
+    /// Opens a packed segment; nil if its header or its index is damaged or another file's.
+    init?(
+        _ files: Files,
+        _ handle: Files.File,
+        _ file: SegmentFile,
+        store: StoreID
+    ) throws(FileError) {
+        var reader = try BlockReader(files, handle, blockBytes: 256 << 10)
+        let seed = store.seed(ofSegment: file.segment)
+        guard let header = try Self.header(&reader), header.store == store, header.file == file,
+            let index = try Self.index(&reader, seed)
+        else { return nil }
+        self.reader = reader
+        self.seed = seed
+        self.header = header
+        self.index = index
+    }
+
+    private static func header(
+        _ reader: inout BlockReader<Files>
+    ) throws(FileError) -> PackedHeader? {
+        guard try reader.load(0, PackedHeader.byteCount) else { return nil }
+        do throws(SegmentHeader.Fault) {
+            return try PackedHeader.decode(reader.window.span.bytes)
+        } catch { return nil }
+    }
+
+    private static func index(
+        _ reader: inout BlockReader<Files>,
+        _ seed: UInt32
+    ) throws(FileError) -> PackedIndex? {
+        guard reader.size > PackedHeader.byteCount + 8, try reader.load(reader.size - 8, 8) else {
+            return nil
+        }
+        let offset = reader.window.span.bytes.uint64(at: reader.size - 8 - reader.start)
+        guard offset < UInt64(reader.size),
+            let header = try soundHeader(&reader, Int(offset), seed)
+        else { return nil }
+        return PackedIndex(header, reader.window.span.bytes, at: Int(offset) - reader.start)
+    }
+
+    private static func soundHeader(
+        _ reader: inout BlockReader<Files>,
+        _ offset: Int,
+        _ seed: UInt32
+    ) throws(FileError) -> RecordHeader? {
+        guard try reader.load(offset, RecordHeader.byteCount),
+            let header = RecordHeader(reader.window.span.bytes, at: offset - reader.start),
+            try reader.load(offset, header.length),
+            header.isSound(
+                reader.window.span.bytes,
+                at: offset - reader.start,
+                seed: seed,
+                fileOffset: offset
+            )
+        else { return nil }
+        return header
+    }
+
+    /// Where in the file the block stands that would hold a record, for reports.
+    func fileOffset(of offset: Int) -> Int {
+        line(of: offset).map { index.lines[$0].fileOffset } ?? 0
+    }
+
+    /// Loads the block that holds the record of an offset; where it stands in `plain`, or nil if the
+    /// block is damaged or the record was not packed.
+    mutating func load(_ offset: Int) throws(FileError) -> Int? {
+        guard let line = line(of: offset), try loadBlock(line) else { return nil }
+        var low = 0
+        var high = places.count
+        while low < high {
+            let middle = (low + high) / 2
+            if places[middle].offset < offset { low = middle + 1 } else { high = middle }
+        }
+        return low < places.count && places[low].offset == offset ? places[low].local : nil
+    }
+
+    private func line(of offset: Int) -> Int? {
+        var low = 0
+        var high = index.lines.count
+        while low < high {
+            let middle = (low + high) / 2
+            if Int(index.lines[middle].last) < offset { low = middle + 1 } else { high = middle }
+        }
+        return low < index.lines.count && Int(index.lines[low].first) <= offset ? low : nil
+    }
+
+    /// Loads a block by its number; false if it is damaged.
+    mutating func loadBlock(_ number: Int) throws(FileError) -> Bool {
+        if loaded == number { return true }
+        loaded = nil
+        places = []
+        guard let plain = try plain(at: index.lines[number].fileOffset) else { return false }
+        self.plain = plain
+        var at = 0
+        while at + PackedBlock.placeByteCount < plain.count {
+            let bytes = plain.span.bytes
+            let offset = bytes.uint64(at: at)
+            let local = at + PackedBlock.placeByteCount
+            guard offset < UInt64(header.originalLength),
+                let record = RecordHeader(bytes, at: local), local + record.length <= plain.count
+            else { return false }
+            places.append((Int(offset), local))
+            at = local + record.length
+        }
+        loaded = number
+        return true
+    }
+
+    private mutating func plain(at fileOffset: Int) throws(FileError) -> [UInt8]? {
+        guard let header = try Self.soundHeader(&reader, fileOffset, seed) else { return nil }
+        return PackedBlock.decode(
+            header,
+            reader.window.span.bytes,
+            at: fileOffset - reader.start
+        )
+    }
+
+    /// The record of a place in the loaded block, if its own checksum holds.
+    func record(at place: (offset: Int, local: Int)) -> RecordHeader? {
+        let bytes = plain.span.bytes
+        guard let header = RecordHeader(bytes, at: place.local),
+            place.local + header.length <= bytes.byteCount,
+            header.isSound(bytes, at: place.local, seed: seed, fileOffset: place.offset)
+        else { return nil }
+        return header
+    }
+
+    /// The posting list of one queue; nil if it is not listed or the footer is damaged.
+    mutating func postings(of queue: QueueID) throws(FileError) -> Postings? {
+        guard let (footer, bytes) = try footer(),
+            let line = footer.lines.first(where: { $0.queue == queue })
+        else { return nil }
+        return SegmentFooter.postings(of: line, in: bytes.span.bytes, at: 0)
+    }
+
+    /// The posting list of one queue from the records themselves.
+    mutating func rebuildPostings(of queue: QueueID) throws(FileError) -> Postings? {
+        var first: UInt64?
+        var offsets: [UInt32] = []
+        for block in index.lines.indices where try loadBlock(block) {
+            for place in places {
+                guard let header = record(at: place),
+                    let record = MessageRecord(header, plain.span.bytes, at: place.local)
+                else { continue }
+                for entry in 0..<record.entryCount {
+                    let (id, sequence) = record.entry(entry, in: plain.span.bytes)
+                    guard id == queue else { continue }
+                    let begin = first ?? sequence.value
+                    first = begin
+                    guard sequence.value >= begin + UInt64(offsets.count) else { continue }
+                    let gap = Int(sequence.value - begin) - offsets.count
+                    offsets.append(contentsOf: repeatElement(0, count: gap))
+                    offsets.append(UInt32(place.offset))
+                }
+            }
+        }
+        return first.map { Postings(first: $0, offsets: offsets) }
+    }
+
+    /// The footer record, decoded, and its bytes.
+    mutating func footer() throws(FileError) -> (SegmentFooter, [UInt8])? {
+        guard let bytes = try plain(at: index.footerOffset) else { return nil }
+        let span = bytes.span.bytes
+        guard let header = RecordHeader(span, at: 0), header.length == bytes.count,
+            header.isSound(span, at: 0, seed: seed, fileOffset: index.footerOffset),
+            let footer = SegmentFooter(header, span, at: 0)
+        else { return nil }
+        return (footer, bytes)
+    }
+}
