@@ -48,9 +48,7 @@ struct Export: ParsableCommand {
     }
 
     private func export(_ output: LineOutput, _ bar: ProgressBar) throws -> [Damage] {
-        var arguments = FilterArguments()
-        arguments.queues = queues
-        let filter = MessageFilter(arguments)
+        let filter = MessageFilter(queues: queues)
         var line = JSONLine()
         return try MessageReader.runOnDisk(
             store.directory,

@@ -39,6 +39,8 @@ func reportingFailure<Result>(json: Bool = false, _ body: () throws -> Result) t
         failure = error
     } catch let error as LogStoreError {
         failure = ToolFailure(error)
+    } catch let error as FileError {
+        failure = ToolFailure(.file(error))
     }
     if json { print(JSON.object([("error", .string(failure.text))]).text) }
     Terminal.complain("radiator-log: \(failure.text)")

@@ -26,7 +26,7 @@ struct LogTool: ParsableCommand {
             """,
         subcommands: [
             Inspect.self, Verify.self, Dump.self, Export.self, Import.self, Repair.self,
-            TakeSnapshot.self,
+            TakeSnapshot.self, Replay.self, Tail.self,
         ]
     )
 }

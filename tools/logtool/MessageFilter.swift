@@ -86,14 +86,29 @@ struct HeaderArgument: ExpressibleByArgument {
 ///
 /// Confinement: one verb.
 final class MessageFilter {
-    private let arguments: FilterArguments
+    private let from: UInt64
+    private let until: UInt64
+    private let sequences: ClosedRange<UInt64>?
+    private let headers: [HeaderArgument]
     private let patterns: [[UInt8]]
     /// What the patterns say of the names met so far.
     private var known: [String: Bool] = [:]
 
     init(_ arguments: FilterArguments) {
-        self.arguments = arguments
+        from = arguments.from?.milliseconds ?? 0
+        until = arguments.until?.milliseconds ?? .max
+        sequences = arguments.sequence?.range
+        headers = arguments.headers
         patterns = arguments.queues.map { Array($0.utf8) }
+    }
+
+    /// Decides by the queues' names alone.
+    init(queues: [String]) {
+        from = 0
+        until = .max
+        sequences = nil
+        headers = []
+        patterns = queues.map { Array($0.utf8) }
     }
 
     var isOpen: Bool { patterns.isEmpty }
@@ -107,23 +122,17 @@ final class MessageFilter {
         return answer
     }
 
-    func takes(time: UInt64) -> Bool {
-        if let from = arguments.from, time < from.milliseconds { return false }
-        if let until = arguments.until, time > until.milliseconds { return false }
-        return true
-    }
+    func takes(time: UInt64) -> Bool { from <= time && time <= until }
 
-    func takes(sequence: UInt64) -> Bool {
-        arguments.sequence.map { $0.range.contains(sequence) } ?? true
-    }
+    func takes(sequence: UInt64) -> Bool { sequences?.contains(sequence) ?? true }
 
-    var asksForSequences: Bool { arguments.sequence != nil }
-    var asksForHeaders: Bool { !arguments.headers.isEmpty }
+    var asksForSequences: Bool { sequences != nil }
+    var asksForHeaders: Bool { !headers.isEmpty }
 
     func takes(headers block: RawSpan) -> Bool {
         guard asksForHeaders else { return true }
         let pairs = HeaderBlock.pairs(block.array(0..<block.byteCount))
-        return arguments.headers.allSatisfy { wanted in
+        return self.headers.allSatisfy { wanted in
             pairs.contains { $0.name == wanted.name && $0.value == wanted.value }
         }
     }

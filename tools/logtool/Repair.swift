@@ -41,8 +41,6 @@ struct Repair: ParsableCommand {
         let report = try reportingFailure(json: json) {
             defer { bar.clear() }
             let output = try OutputDirectory(out, apartFrom: directory)
-            // Before anything is made: whether there is a store to read at all.
-            _ = try PosixFileSystem().list(directory)
             return try output.build { place in
                 var generator = SystemRandomNumberGenerator()
                 let builder = try StoreBuilder<PosixFileSystem>.onDisk(

@@ -26,6 +26,24 @@ package struct CopyReport: Sendable, Equatable {
 
 /// Names the entries that a copy could not find.
 enum LostReport {
+    /// The entries that damage took before the state heard of them.
+    ///
+    /// Linear in the lost entries.
+    static func neverKnown(_ state: StoreState, _ damage: [Damage]) -> [Damage] {
+        damage.compactMap { item in
+            guard let name = item.queue,
+                let queue = state.queues.values.first(where: { $0.name == name })
+            else { return nil }
+            let missing = item.entries.flatMap { $0.first..<$0.end }.filter { sequence in
+                queue.extentIndex(of: sequence).map { queue.extents[$0].isSettled(sequence) }
+                    ?? true
+            }
+            var item = item
+            item.entries = ranges(missing)
+            return missing.isEmpty ? nil : item
+        }
+    }
+
     /// What is left unsettled in `state`, by the damage that took it, else by its segment.
     ///
     /// Linear in the lost entries.

@@ -17,12 +17,14 @@ package struct MessageReader<Files: FileSystem> {
     ///
     /// Fails where there is nothing to read: no store, no rights, a newer format, a directory in use
     /// (unless `isLive`, which reads what is complete when it begins; what a daemon settles and drops
-    /// meanwhile is left out). `queues` is called once, before the first message. `progress` is called about once for each MiB. Blocks; memory does not
+    /// meanwhile is left out). With `newestSegments`, messages of older
+    /// segments are left out. `queues` is called once, before the first message. `progress` is called about once for each MiB. Blocks; memory does not
     /// grow with the length of the log.
     package static func run(
         _ files: Files,
         directory: String,
         isLive: Bool = false,
+        newestSegments: Int = .max,
         choice: EntryChoice = .all,
         queues: ([StoredQueue]) -> Void = { _ in },
         progress: @escaping (_ done: Int, _ total: Int) -> Void = { _, _ in },
@@ -30,11 +32,12 @@ package struct MessageReader<Files: FileSystem> {
     ) throws(LogStoreError) -> ReaderReport {
         let opened = try InspectorDirectory(files, directory: directory, isLive: isLive)
         defer { opened.close() }
-        return try read(opened, choice, queues, progress, take)
+        return try read(opened, newestSegments, choice, queues, progress, take)
     }
 
     private static func read(
         _ opened: InspectorDirectory<Files>,
+        _ newestSegments: Int,
         _ choice: EntryChoice,
         _ queues: ([StoredQueue]) -> Void,
         _ progress: @escaping (_ done: Int, _ total: Int) -> Void,
@@ -42,23 +45,26 @@ package struct MessageReader<Files: FileSystem> {
     ) throws(LogStoreError) -> ReaderReport {
         let last = try opened.finalState()
         queues(last.state.storedQueues)
-        var segments = opened.listing.segments
+        var segments = opened.listing.segments.suffix(newestSegments)
         if choice == .unsettled {
             let live = last.state.liveSegments
-            segments = segments.filter(live.contains)
+            segments.removeAll { !live.contains($0) }
         }
         let pass = MessagePass(
             last.state,
             choice,
-            total: try opened.totalBytes(segments),
+            total: try opened.totalBytes(Array(segments)),
             progress: progress,
             take: take
         )
         var met: [Damage] = []
         if !segments.isEmpty {
-            met = try opened.wholeLog(segments, before: last.end, pass).damage
+            met = try opened.wholeLog(Array(segments), before: last.end, pass).damage
         }
-        return ReaderReport(damage: try opened.damage(met, last.replay.damage))
+        return ReaderReport(
+            damage: try opened.damage(met, last.replay.damage),
+            isWhole: newestSegments >= opened.listing.segments.count
+        )
     }
 }
 
@@ -205,6 +211,7 @@ extension MessageReader where Files == PosixFileSystem {
     package static func runOnDisk(
         _ directory: String,
         isLive: Bool,
+        newestSegments: Int = .max,
         choice: EntryChoice,
         queues: ([StoredQueue]) -> Void = { _ in },
         progress: @escaping (_ done: Int, _ total: Int) -> Void = { _, _ in },
@@ -214,6 +221,7 @@ extension MessageReader where Files == PosixFileSystem {
             PosixFileSystem(),
             directory: directory,
             isLive: isLive,
+            newestSegments: newestSegments,
             choice: choice,
             queues: queues,
             progress: progress,

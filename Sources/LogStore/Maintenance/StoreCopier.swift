@@ -95,6 +95,8 @@ package struct StoreCopier<Files: FileSystem> {
             guard let queue = state.queues[number] else { continue }
             ids[queue.id] = builder.queue(queue.name, next: EntrySequence(queue.firstSequence))
         }
+        // Asked before the copying, which settles what it takes.
+        report.lost = LostReport.neverKnown(state, last.replay.damage)
         report.queues = Set(ids.values).count
         let segments = opened.listing.segments.filter {
             LogPosition(segment: $0, offset: 0) < last.end
@@ -123,7 +125,7 @@ package struct StoreCopier<Files: FileSystem> {
                 )
             )
         }
-        report.lost = LostReport.lost(state, report.damage)
+        report.lost += LostReport.lost(state, report.damage)
     }
 
     private mutating func noteForgottenSettles() {

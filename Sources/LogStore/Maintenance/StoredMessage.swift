@@ -33,6 +33,8 @@ package enum EntryChoice: Sendable, Equatable {
 /// What reading messages met beside them.
 package struct ReaderReport: Sendable, Equatable {
     package var damage: [Damage] = []
+    /// No segment was left out for its age.
+    package var isWhole = true
 }
 
 /// One queue as the next start finds it.
