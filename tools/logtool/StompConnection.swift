@@ -58,6 +58,8 @@ final class StompConnection {
         outgoing = Array((text + "\n\0").utf8)
         parser.version = nil
         try awaitConnected()
+        // More may have come with the answer.
+        try takeFrames()
     }
 
     deinit {
@@ -150,7 +152,10 @@ final class StompConnection {
             throw ToolFailure("the connection was lost: \(reason)")
         }
         parser.feed(ByteBuffer(bytes: block[..<count]))
-        guard parser.version != nil else { return }
+        if parser.version != nil { try takeFrames() }
+    }
+
+    private func takeFrames() throws {
         while let frame = try parse({ try parser.next() }) {
             if frame.command == .error {
                 throw ToolFailure("the broker ended it: \(Self.text(frame))")
