@@ -17,10 +17,10 @@ package struct StoreCopier<Files: FileSystem> {
     /// Works on a store whose checkpoints and headers are damaged as long as its id can be found
     /// anywhere. Fails where there is nothing to read, and when the new store cannot be written; the
     /// builder is then closed and unfinished.
-    package static func repair(
+    package static func repair<Target: FileSystem>(
         _ files: Files,
         directory: String,
-        into builder: StoreBuilder<Files>,
+        into builder: StoreBuilder<Target>,
         progress: @escaping (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(LogStoreError) -> CopyReport {
         try closingOnFailure(builder) { () throws(LogStoreError) in
@@ -41,11 +41,11 @@ package struct StoreCopier<Files: FileSystem> {
     /// Copies the store as its log was before the first message that was taken later than `time`.
     ///
     /// What was removed from the log since is missing: see `CopyReport.notes`. Fails as `repair`.
-    package static func rewind(
+    package static func rewind<Target: FileSystem>(
         _ files: Files,
         directory: String,
         until time: WallTime,
-        into builder: StoreBuilder<Files>,
+        into builder: StoreBuilder<Target>,
         progress: @escaping (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(LogStoreError) -> CopyReport {
         try closingOnFailure(builder) { () throws(LogStoreError) in
@@ -65,8 +65,8 @@ package struct StoreCopier<Files: FileSystem> {
         }
     }
 
-    private static func closingOnFailure(
-        _ builder: StoreBuilder<Files>,
+    private static func closingOnFailure<Target: FileSystem>(
+        _ builder: StoreBuilder<Target>,
         _ body: () throws(LogStoreError) -> CopyReport
     ) throws(LogStoreError) -> CopyReport {
         let report: CopyReport
@@ -84,9 +84,9 @@ package struct StoreCopier<Files: FileSystem> {
 
     // MARK: Copying
 
-    private mutating func copy(
+    private mutating func copy<Target: FileSystem>(
         _ last: FinalState<Files>,
-        into builder: StoreBuilder<Files>,
+        into builder: StoreBuilder<Target>,
         _ progress: @escaping (_ done: Int, _ total: Int) -> Void
     ) throws(LogStoreError) {
         let state = last.state
@@ -152,8 +152,8 @@ package struct StoreCopier<Files: FileSystem> {
     }
 
     /// What the pass over the log writes into the new store.
-    private final class Copying {
-        private let builder: StoreBuilder<Files>
+    private final class Copying<Target: FileSystem> {
+        private let builder: StoreBuilder<Target>
         private let state: StoreState
         private let ids: [QueueID: QueueID]
         private(set) var failure: LogStoreError?
@@ -162,7 +162,7 @@ package struct StoreCopier<Files: FileSystem> {
         private(set) var bytes = 0
 
         init(
-            _ builder: StoreBuilder<Files>,
+            _ builder: StoreBuilder<Target>,
             _ state: StoreState,
             _ ids: [QueueID: QueueID]
         ) {
