@@ -82,7 +82,9 @@ package struct LogFollower<Files: FileSystem> {
         nextGroup = 0
     }
 
-    /// A later segment is there. What is complete now in this one was complete before that began.
+    /// Whether nothing more is to be read here, now that a later segment is there.
+    ///
+    /// What is complete in this one was complete before that one began.
     private func isFinished() throws(FileError) -> Bool {
         guard let file = try open() else { return true }
         defer { storeFiles.files.close(file) }

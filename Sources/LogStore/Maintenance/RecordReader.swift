@@ -25,8 +25,9 @@ package struct PlacedRecord: Sendable {
     package let record: LogRecord
 }
 
-/// Takes one record; `bytes` are lent for the call; `name` knows the queues met so far. False ends the
-/// reading.
+/// Takes one record; false ends the reading.
+///
+/// `bytes` are lent for the call; `name` knows the queues met so far.
 package typealias TakeRecord = (
     _ record: PlacedRecord, _ bytes: RawSpan, _ name: (UInt32) -> String?
 ) -> Bool

@@ -126,6 +126,12 @@ package struct StoreCopier<Files: FileSystem> {
             )
         }
         report.lost += LostReport.lost(state, report.damage)
+        if let file = last.replay.tornFile, report.cut == nil {
+            report.notes.append(
+                "torn tail: \(last.replay.tornBytes) bytes of \(file) at offset "
+                    + "\(last.replay.tornOffset) are no complete write and were never confirmed"
+            )
+        }
     }
 
     private mutating func noteForgottenSettles() {

@@ -98,9 +98,17 @@ struct NewStore {
         let old = try entries(sample.files, "")
         for index in sample.segments.indices {
             let file = sample.file(index)
+            // Nobody vouches for the last group: damage in it looks like a write that was not finished.
+            let isActive = index == sample.segments.count - 1
+            let lastGroup = sample.records(file).filter { $0.kind == 1 }.last?.offset ?? 0
             for record in sample.records(file) {
                 let damaged = sample.changed(file) { $0[record.offset + record.length / 2] ^= 0x40 }
-                try check(damaged, old, "\(file) at \(record.offset), kind \(record.kind)")
+                try check(
+                    damaged,
+                    old,
+                    "\(file) at \(record.offset), kind \(record.kind)",
+                    isUnvouched: isActive && record.offset >= lastGroup
+                )
             }
         }
     }
@@ -144,8 +152,11 @@ struct NewStore {
         let copied = try new.unsettled()
         #expect(copied.allSatisfy { $0.time <= cut.milliseconds })
         let all = try entries(sample.files, "", .all).filter { $0.time <= cut.milliseconds }
-        // Of queue a every third entry up to then is settled, of b none ever is.
-        let expected = all.filter { $0.queue != "/queue/a" || $0.sequence % 3 != 0 }
+        // Of queue a every third entry is settled, in a record at the end of its turn of four; the
+        // turn of the cut had not ended. Of b none ever is.
+        let expected = all.filter {
+            $0.queue != "/queue/a" || $0.sequence % 3 != 0 || $0.sequence > 28
+        }
         #expect(copied.map(\.body) == expected.map(\.body))
         #expect(try new.verdict().isSound)
     }
@@ -168,11 +179,12 @@ struct NewStore {
     private func check(
         _ damaged: MemoryFiles,
         _ old: [ReadEntry],
-        _ place: String
+        _ place: String,
+        isUnvouched: Bool = false
     ) throws {
         let new = try NewStore()
         let report = try StoreCopier.repair(damaged, directory: "", into: new.builder)
-        #expect(!report.damage.isEmpty, "\(place)")
+        #expect(isUnvouched || !report.damage.isEmpty, "\(place)")
         let copied = try new.unsettled()
         var lost: Set<String> = []
         for item in report.lost {
@@ -187,7 +199,8 @@ struct NewStore {
             $0.queue == entry.queue && $0.body == entry.body && $0.headers == entry.headers
         }) {
             #expect(
-                lost.contains("\(entry.queue)#\(entry.sequence)"),
+                isUnvouched && entry == old.last
+                    || lost.contains("\(entry.queue)#\(entry.sequence)"),
                 "\(place): \(entry.sequence)"
             )
         }
