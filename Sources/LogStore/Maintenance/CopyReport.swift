@@ -31,7 +31,7 @@ enum LostReport {
     /// Linear in the lost entries.
     static func neverKnown(_ state: StoreState, _ damage: [Damage]) -> [Damage] {
         damage.compactMap { item in
-            guard let name = item.queue,
+            guard !item.reason.hasSuffix(LostEntries.forgottenSettles), let name = item.queue,
                 let queue = state.queues.values.first(where: { $0.name == name })
             else { return nil }
             let missing = item.entries.flatMap { $0.first..<$0.end }.filter { sequence in

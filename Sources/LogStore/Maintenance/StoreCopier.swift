@@ -137,8 +137,8 @@ package struct StoreCopier<Files: FileSystem> {
     private mutating func noteForgottenSettles() {
         guard opened.listing.segments.first != 1 || hasGaps else { return }
         report.notes.append(
-            "no checkpoint could be used: entries whose settling stood in segments that are gone are "
-                + "in the new store again"
+            "no checkpoint could be used and segments are gone: what was unsettled in them is missing and "
+                + "cannot be named, and entries whose settling stood in them are in the new store again"
         )
     }
 

@@ -129,6 +129,30 @@ struct NewStore {
         }
     }
 
+    @Test("a settle record whose ranges are zeros or huge is damage like any other")
+    func impossibleRanges() throws {
+        let sample = try SampleStore.make(rest: 2)
+        for index in sample.segments.indices {
+            let file = sample.file(index)
+            for record in sample.records(file) where record.kind == 3 {
+                for byte: UInt8 in [0, 0xFF] {
+                    let damaged = sample.changed(file) { bytes in
+                        for at in record.offset + 28..<record.offset + record.length {
+                            bytes[at] = byte
+                        }
+                    }
+                    // The report is printed by the daemon and the tool.
+                    let text = try verify(damaged).damage.map(\.description)
+                    #expect(text.contains { $0.contains(file) })
+                    let new = try NewStore()
+                    let report = try StoreCopier.repair(damaged, directory: "", into: new.builder)
+                    #expect(report.lost == [] && report.damage.contains { $0.file == file })
+                    #expect(try new.verdict().isSound)
+                }
+            }
+        }
+    }
+
     @Test("a missing segment file is named with all entries that stood in it")
     func missingFile() throws {
         let sample = try SampleStore.make()
