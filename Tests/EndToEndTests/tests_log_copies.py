@@ -139,6 +139,7 @@ def import_bad_line(environment):
            '"headers":[],"body":"x"}'
     out = environment.directory / "out"
     for bad in ("{", "[]", '{"kind":"other"}', good.replace('"x"', "3"), good.replace("1}]", "0}]"),
+                good.replace("/queue/a", "/queue/a b"), good.replace("/queue/a", "/topic/a"),
                 good.replace('"body":"x"', '"body_base64":"@@@@"'), good + "x"):
         path = environment.file("bad.jsonl", good + "\n" + bad + "\n")
         status, output, errors = environment.log_tool("import", path, "--out", out)

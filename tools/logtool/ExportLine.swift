@@ -110,10 +110,26 @@ enum ExportLine {
     }
 
     private static func queueName(_ value: JSONValue) throws -> String {
-        guard let name = value["queue"]?.string, !name.isEmpty, name.count <= 1024,
-            UTF8Text.isValid(name)
-        else { throw ToolFailure("\"queue\" must be a name of 1 to 1024 bytes") }
+        // The daemon opens no store with other names (docs/protocol-stomp.md).
+        let prefix = "/queue/".utf8
+        guard let name = value["queue"]?.string, name.starts(with: prefix),
+            (1...255).contains(name.count - prefix.count),
+            name.dropFirst(prefix.count).allSatisfy(isAllowed)
+        else {
+            throw ToolFailure(
+                "\"queue\" must be /queue/ and 1 to 255 letters, digits or . _ - : @ /"
+            )
+        }
         return String(decoding: name, as: UTF8.self)
+    }
+
+    private static func isAllowed(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: "._-:@/".utf8.contains(byte)
+        }
     }
 
     private static func entries(
