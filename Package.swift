@@ -87,7 +87,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "radiator-log",
-            dependencies: ["Base", "LogStore", arguments],
+            dependencies: ["Base", "LogStore", "StompCodec", nioCore, arguments],
             path: "tools/logtool",
             swiftSettings: strict
         ),

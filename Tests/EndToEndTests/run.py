@@ -24,6 +24,8 @@ import tests_crash       # noqa: F401
 import tests_delivery    # noqa: F401
 import tests_disk        # noqa: F401
 import tests_limits      # noqa: F401
+import tests_log_copies  # noqa: F401
+import tests_log_replay  # noqa: F401
 import tests_log_tool    # noqa: F401
 import tests_protocol    # noqa: F401
 import tests_start_stop  # noqa: F401

@@ -21,7 +21,10 @@ private let allowed: [(folder: String, modules: Set<String>)] = [
     ("Sources/radiatord/", ["Server", "ArgumentParser", "FoundationEssentials", "Glibc"]),
     (
         "tools/logtool/",
-        ["Base", "LogStore", "ArgumentParser", "FoundationEssentials", "Glibc", "Synchronization"]
+        [
+            "Base", "LogStore", "StompCodec", "NIOCore", "ArgumentParser", "FoundationEssentials",
+            "Glibc", "Synchronization",
+        ]
     ),
     (
         "Benchmarks/radiator-bench/",

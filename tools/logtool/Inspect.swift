@@ -26,7 +26,7 @@ struct Inspect: ParsableCommand {
     @OptionGroup var store: StoreArguments
 
     func run() throws {
-        let report = try store.reading { () throws(LogStoreError) in
+        let report = try reportingFailure(json: store.json) {
             try Inspector.runOnDisk(store.directory, isLive: store.live)
         }
         print(store.json ? json(report).text : text(report), terminator: store.json ? "\n" : "")

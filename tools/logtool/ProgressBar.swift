@@ -1,7 +1,9 @@
 import Base
 
 /// One line on standard error that grows while work is done; nothing where nobody watches.
-struct ProgressBar {
+///
+/// Confinement: one verb.
+final class ProgressBar {
     private static let width = 30
     private static let pause = Duration.milliseconds(100)
 
@@ -15,7 +17,7 @@ struct ProgressBar {
     }
 
     /// Redraws the line, ten times a second at most.
-    mutating func show(done: Int, total: Int) {
+    func show(done: Int, total: Int) {
         let now = clock.now
         guard isShown, total > 0, now - (shownAt ?? start) >= Self.pause else { return }
         shownAt = now
@@ -34,7 +36,7 @@ struct ProgressBar {
     }
 
     /// Takes the line away.
-    mutating func clear() {
+    func clear() {
         guard isShown, shownAt != nil else { return }
         shownAt = nil
         Terminal.write("\r\u{1B}[K")

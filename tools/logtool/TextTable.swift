@@ -31,29 +31,3 @@ struct TextTable {
         }.joined()
     }
 }
-
-/// Calendar time in UTC.
-enum CivilTime {
-    /// `2026-07-09 15:04:05Z` for milliseconds since 1970 (Howard Hinnant, "days to civil").
-    static func text(_ milliseconds: UInt64) -> String {
-        let seconds = Int(clamping: milliseconds / 1000)
-        let (days, rest) = seconds.quotientAndRemainder(dividingBy: 86_400)
-        let shifted = days + 719_468
-        let era = shifted / 146_097
-        let dayOfEra = shifted % 146_097
-        let yearOfEra =
-            (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let month = (5 * dayOfYear + 2) / 153
-        let day = dayOfYear - (153 * month + 2) / 5 + 1
-        let civilMonth = month < 10 ? month + 3 : month - 9
-        let year = yearOfEra + era * 400 + (civilMonth <= 2 ? 1 : 0)
-        return "\(padded(year, 4))-\(padded(civilMonth, 2))-\(padded(day, 2)) "
-            + "\(padded(rest / 3600, 2)):\(padded(rest / 60 % 60, 2)):\(padded(rest % 60, 2))Z"
-    }
-
-    private static func padded(_ number: Int, _ width: Int) -> String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
-    }
-}

@@ -30,14 +30,14 @@ struct Verify: ParsableCommand {
     @OptionGroup var store: StoreArguments
 
     func run() throws {
-        var bar = ProgressBar()
-        defer { bar.clear() }
-        let report = try store.reading { () throws(LogStoreError) in
+        let bar = ProgressBar()
+        let report = try reportingFailure(json: store.json) {
             defer { bar.clear() }
-            return try withoutActuallyEscaping({ bar.show(done: $0, total: $1) }) {
-                (show) throws(LogStoreError) in
-                try Verifier.runOnDisk(store.directory, isLive: store.live, progress: show)
-            }
+            return try Verifier.runOnDisk(
+                store.directory,
+                isLive: store.live,
+                progress: bar.show
+            )
         }
         print(store.json ? json(report).text : text(report), terminator: store.json ? "\n" : "")
         if !report.isSound { throw ExitStatus.damage }

@@ -56,6 +56,12 @@ package protocol FileSystem: Sendable {
     /// Takes the same lock of a file that exists, without changing anything; reading rights are enough.
     func lockExisting(_ path: String) throws(FileError) -> File
 
+    /// Gives a file a second name on the same disk; the two are one file from then on.
+    func link(_ path: String, to newPath: String) throws(FileError)
+
+    /// How many names a file has.
+    func linkCount(_ path: String) throws(FileError) -> Int
+
     /// Bytes that may still be written to the disk that holds `directory`.
     func freeBytes(_ directory: String) throws(FileError) -> Int
 }
@@ -63,6 +69,19 @@ package protocol FileSystem: Sendable {
 extension FileSystem {
     /// For file systems whose `lock` changes nothing when the file is there and has no rights.
     package func lockExisting(_ path: String) throws(FileError) -> File { try lock(path) }
+
+    /// For file systems without second names.
+    package func link(_ path: String, to newPath: String) throws(FileError) {
+        throw FileError(
+            reason: .notPermitted,
+            operation: "link",
+            path: newPath,
+            detail: "a file has one name here"
+        )
+    }
+
+    /// For file systems without second names.
+    package func linkCount(_ path: String) throws(FileError) -> Int { 1 }
 }
 
 /// How a file is opened.

@@ -101,6 +101,16 @@ package struct PosixFileSystem: FileSystem {
         if Glibc.rename(path, newPath) != 0 { throw failure("rename", path) }
     }
 
+    package func link(_ path: String, to newPath: String) throws(FileError) {
+        if Glibc.link(path, newPath) != 0 { throw failure("link", newPath) }
+    }
+
+    package func linkCount(_ path: String) throws(FileError) -> Int {
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw failure("stat", path) }
+        return Int(status.st_nlink)
+    }
+
     package func remove(_ path: String) throws(FileError) {
         if unlink(path) != 0 { throw failure("remove", path) }
     }

@@ -21,7 +21,8 @@ struct InspectorDirectory<Files: FileSystem> {
     init(
         _ files: Files,
         directory: String,
-        isLive: Bool
+        isLive: Bool,
+        findsLostID: Bool = false
     ) throws(LogStoreError) {
         let reading = StoreFiles(files: files, directory: directory)
         let lock = try Self.takeLock(reading, isLive: isLive)
@@ -29,9 +30,22 @@ struct InspectorDirectory<Files: FileSystem> {
             let listing = try Self.list(reading)
             let found = try Self.readCheckpoints(reading, listing, isLive: isLive)
             var known = found.sound.last?.store
-            if known == nil { known = try reading.storeOfSegments(listing.segments) }
+            if known == nil {
+                do throws(LogStoreError) {
+                    known = try reading.storeOfSegments(listing.segments)
+                } catch {
+                    guard findsLostID, case .unusable = error else { throw error }
+                }
+            }
+            if known == nil, findsLostID {
+                known = try LostIdentity(storeFiles: reading).find(listing)
+            }
             guard let store = known else {
-                throw .unusable(file: directory, reason: "no store here: nothing was begun yet")
+                let reason =
+                    findsLostID
+                    ? "no file in it tells the store's id, and without it no record can be told from noise"
+                    : "no store here: nothing was begun yet"
+                throw .unusable(file: directory, reason: reason)
             }
             self.store = store
             self.listing = listing

@@ -32,7 +32,8 @@ struct DamagedRange {
                     if isKnown(queue) { hinted.append((queue, sequence.value)) }
                 }
             } else if let record = SettleRecord(header, bytes, at: at), isKnown(record.queue) {
-                unsettled += record.ranges.map { (record.queue, $0) }
+                // The bytes are damaged: a range may be any number.
+                unsettled += record.ranges.filter(\.isPossible).map { (record.queue, $0) }
             }
             at += header.length
         }
@@ -48,6 +49,10 @@ struct LostEntries {
         /// The damage that was found last before the gap showed.
         let after: Int
     }
+
+    /// How the reason ends where no entry was lost, but what settled some.
+    static let forgottenSettles =
+        "; it seems to have settled these entries, which may be delivered again"
 
     private(set) var ranges: [DamagedRange] = []
     private var gaps: [Gap] = []
@@ -148,16 +153,18 @@ struct LostEntries {
             return damage
         }
         let settles = Dictionary(grouping: range.unsettled, by: \.queue)
-        for queue in settles.keys.sorted() {
+        for id in settles.keys.sorted() {
+            guard let queue = state.queue(id) else { continue }
+            let entries = (settles[id] ?? []).compactMap { $0.range.clamped(to: queue) }
+            guard !entries.isEmpty else { continue }
             result.append(
                 Damage(
                     file: range.damage.file,
                     offset: range.damage.offset,
                     length: range.damage.length,
-                    queue: state.queue(queue)?.name ?? "with id \(queue.value)",
-                    entries: settles[queue]?.map(\.range) ?? [],
-                    reason: range.damage.reason
-                        + "; it seems to have settled these entries, which may be delivered again"
+                    queue: queue.name,
+                    entries: entries,
+                    reason: range.damage.reason + Self.forgottenSettles
                 )
             )
         }
@@ -178,5 +185,20 @@ struct LostEntries {
         return result.map {
             SequenceRange(first: $0.lowerBound, count: UInt32(clamping: $0.count))
         }
+    }
+}
+
+extension SequenceRange {
+    /// Whether a record that the engine wrote could hold it.
+    fileprivate var isPossible: Bool {
+        first > 0 && count > 0 && first <= .max - UInt64(count)
+    }
+
+    /// The part of it that the queue has entries for; nil if there is none.
+    fileprivate func clamped(to queue: QueueState) -> SequenceRange? {
+        let start = max(first, queue.firstSequence)
+        let end = min(end, queue.nextSequence)
+        guard start < end else { return nil }
+        return SequenceRange(first: start, count: UInt32(clamping: end - start))
     }
 }

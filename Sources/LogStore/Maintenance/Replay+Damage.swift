@@ -37,7 +37,7 @@ extension Replay {
     }
 
     func isPastEnd(_ position: LogPosition) -> Bool {
-        scope.end.map { position >= $0 } ?? false
+        scope.observer?.isDone == true || scope.end.map { position >= $0 } ?? false
     }
 
     /// Segments behind the checkpoint's position stay until a later checkpoint leaves them out, so

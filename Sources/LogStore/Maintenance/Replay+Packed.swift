@@ -76,7 +76,10 @@ extension Replay {
                     tellOfDamage(file.segment, line)
                     continue
                 }
-                for place in reader.places { takePacked(place, reader, file, line) }
+                for place in reader.places {
+                    if isPastEnd(LogPosition(segment: file.segment, offset: place.offset)) { break }
+                    takePacked(place, reader, file, line)
+                }
             }
             let length = reader.header.originalLength
             bytesRead += reader.fileBytes

@@ -17,6 +17,9 @@ struct ReplayScope {
 
 /// Sees what a replay meets, in order, each before it is applied.
 protocol ReplayObserver: AnyObject {
+    /// True once it has seen enough: the replay ends there, as if the log did.
+    var isDone: Bool { get }
+
     /// A segment file is about to be scanned.
     func segmentBegins(_ segment: UInt32, size: Int)
 
@@ -37,5 +40,12 @@ protocol ReplayObserver: AnyObject {
 }
 
 extension ReplayObserver {
+    /// An observer that looks at everything and needs nothing else.
+    var isDone: Bool { false }
+
+    func segmentBegins(_ segment: UInt32, size: Int) {}
+
+    func segmentEnds(_ segment: UInt32, _ kind: ScanEnd, end: LogPosition, state: StoreState) {}
+
     func segmentWent(_ segment: UInt32) {}
 }

@@ -13,6 +13,9 @@ struct StoreFiles<Files: FileSystem> {
         var temporary: [String] = []
         var unknown: [String] = []
         var hasLock = false
+
+        /// The segments of which any form is there, rising.
+        var numbers: [UInt32] { Set(segments).union(packed.map(\.segment)).sorted() }
     }
 
     func path(_ name: String) -> String { directory + "/" + name }

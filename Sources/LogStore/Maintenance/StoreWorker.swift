@@ -102,29 +102,37 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         do throws(FileError) {
             if let file = job.recycles {
                 try files.rename(path(file.name), to: name)
+                // A snapshot may share the file, and its segment must not be written over. Now that
+                // the name is gone, nobody can share it any more.
+                if try files.linkCount(name) > 1 {
+                    try files.remove(name)
+                    try prepareZeros(name, job)
+                }
                 try files.syncDirectory(directory)
                 bytes = try size(name)
             } else {
-                let free = try files.freeBytes(directory)
-                guard free >= job.byteCount + job.minFreeBytes else {
-                    throw FileError(
-                        reason: .noSpace,
-                        operation: "prepare",
-                        path: name,
-                        detail: "\(ByteCount(free)) of disk are free, "
-                            + "\(ByteCount(job.byteCount)) are needed above min_free_disk = "
-                            + "\(ByteCount(job.minFreeBytes))"
-                    )
-                }
-                try writeZeros(name, job.byteCount)
+                try prepareZeros(name, job)
             }
             return .sparePrepared(job, bytes: bytes, nil)
         } catch {
-            if job.recycles == nil {
-                do throws(FileError) { try files.remove(name) } catch {}
-            }
+            do throws(FileError) { try files.remove(name) } catch {}
             return .sparePrepared(job, bytes: 0, error)
         }
+    }
+
+    private func prepareZeros(_ name: String, _ job: SpareJob) throws(FileError) {
+        let free = try files.freeBytes(directory)
+        guard free >= job.byteCount + job.minFreeBytes else {
+            throw FileError(
+                reason: .noSpace,
+                operation: "prepare",
+                path: name,
+                detail: "\(ByteCount(free)) of disk are free, "
+                    + "\(ByteCount(job.byteCount)) are needed above min_free_disk = "
+                    + "\(ByteCount(job.minFreeBytes))"
+            )
+        }
+        try writeZeros(name, job.byteCount)
     }
 
     private func writeZeros(_ path: String, _ count: Int) throws(FileError) {

@@ -1,0 +1,59 @@
+/// Finds a store's id where every header that should tell it is damaged.
+///
+/// The id starts all checksums, so without it no record can be told from noise. But 16 sound bytes at
+/// their place in any damaged header are enough: an id is the right one if a record's checksum holds
+/// with it.
+struct LostIdentity<Files: FileSystem> {
+    let storeFiles: StoreFiles<Files>
+
+    /// The first id of any segment or checkpoint file that is right for the segments' records.
+    func find(_ listing: StoreFiles<Files>.Listing) throws(LogStoreError) -> StoreID? {
+        do throws(FileError) {
+            var names = listing.segments.map { FileNames.segment($0) }
+            names += listing.checkpoints.map { FileNames.checkpoint($0) }
+            var tried: Set<StoreID> = []
+            for name in names {
+                guard let id = try candidate(name), tried.insert(id).inserted else { continue }
+                for segment in listing.segments.prefix(8) where try fits(id, segment) { return id }
+            }
+            return nil
+        } catch { throw .file(error) }
+    }
+
+    /// Both headers hold the id in bytes 16 to 31.
+    private func candidate(_ name: String) throws(FileError) -> StoreID? {
+        let file = try storeFiles.files.open(storeFiles.path(name), .read)
+        defer { storeFiles.files.close(file) }
+        var reader = try BlockReader(storeFiles.files, file, blockBytes: 64)
+        guard try reader.load(16, 16) else { return nil }
+        let bytes = reader.window.span.bytes
+        let at = 16 - reader.start
+        return StoreID(high: bytes.uint64(at: at), low: bytes.uint64(at: at + 8))
+    }
+
+    /// Whether one of the segment's first records has the right checksum with the id.
+    private func fits(_ id: StoreID, _ segment: UInt32) throws(FileError) -> Bool {
+        let path = storeFiles.path(FileNames.segment(segment))
+        let file = try storeFiles.files.open(path, .read)
+        defer { storeFiles.files.close(file) }
+        var reader = try BlockReader(storeFiles.files, file)
+        let seed = id.seed(ofSegment: segment)
+        var at = SegmentHeader.byteCount
+        let end = min(reader.size, BlockReader<Files>.blockBytes)
+        while at < end, try reader.load(at, RecordHeader.byteCount) {
+            if let header = RecordHeader(reader.window.span.bytes, at: at - reader.start),
+                try reader.load(at, header.length),
+                header.isSound(
+                    reader.window.span.bytes,
+                    at: at - reader.start,
+                    seed: seed,
+                    fileOffset: at
+                )
+            {
+                return true
+            }
+            at += 8
+        }
+        return false
+    }
+}

@@ -1,0 +1,296 @@
+import Base
+
+// A snapshot, in steps:
+// 1. Replay from the newest checkpoint, as a start would: it leads to the log's end, and to the
+//    segments that the store still needs. Beside a daemon the end is moved back to the last complete
+//    group; whatever was reported durable before the snapshot began lies before it.
+// 2. Take the needed segments before the one that holds the end: nothing is written to them any more.
+//    By a second name for the same file, else by a copy. Of the last segment the bytes up to the end.
+// 3. Write the checkpoint, from the bytes that the replay began with.
+// A daemon may drop a needed segment meanwhile. It first gives the file another name, so a file that
+// still has its name afterwards was whole; else everything is done again from a newer checkpoint.
+// A file with two names is never used again for another segment (`StoreWorker.prepareSpare`).
+
+/// What a snapshot took.
+package struct SnapshotReport: Sendable, Equatable {
+    /// The log's end in the snapshot.
+    package var end = LogPosition(value: 0)
+    package var segments = 0
+    /// Segments that share their file with the store's.
+    package var linked = 0
+    /// Bytes that were written, and bytes of shared files.
+    package var copiedBytes = 0
+    package var linkedBytes = 0
+    package var messages = 0
+    package var queues = 0
+    /// What the replay behind the checkpoint met; it is in the snapshot as it stands.
+    package var damage: [Damage] = []
+    package var notes: [String] = []
+
+    package init() {}
+}
+
+/// Makes a copy of a store that opens as it is, also of one that a daemon has open.
+package struct Snapshot<Files: FileSystem> {
+    /// How often a snapshot is begun again because the daemon dropped a segment meanwhile.
+    private static var triesMax: Int { 20 }
+
+    private let files: Files
+    private let directory: String
+    private let target: String
+    private let links: Bool
+    private let progress: (_ done: Int, _ total: Int) -> Void
+    private var report = SnapshotReport()
+    private var doneBytes = 0
+    private var totalBytes = 0
+
+    /// Copies the store in `directory` into `target`, a directory that is empty or does not exist.
+    ///
+    /// With `links`, segments share their files where the disk allows. After a failure `target` holds
+    /// an unfinished copy. Blocks; memory does not grow with the log.
+    package static func run(
+        _ files: Files,
+        directory: String,
+        to target: String,
+        isLive: Bool,
+        links: Bool = true,
+        progress: @escaping (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    ) throws(LogStoreError) -> SnapshotReport {
+        do throws(FileError) { try files.createDirectory(target) } catch { throw .file(error) }
+        for _ in 0..<triesMax {
+            var snapshot = Snapshot(files, directory, target, links, progress)
+            let opened = try InspectorDirectory(files, directory: directory, isLive: isLive)
+            defer { opened.close() }
+            if try snapshot.take(opened) { return snapshot.report }
+            try snapshot.discard()
+        }
+        throw .unusable(
+            file: directory,
+            reason: "the daemon drops segments faster than they can be copied; try at a calmer time"
+        )
+    }
+
+    private init(
+        _ files: Files,
+        _ directory: String,
+        _ target: String,
+        _ links: Bool,
+        _ progress: @escaping (_ done: Int, _ total: Int) -> Void
+    ) {
+        self.files = files
+        self.directory = directory
+        self.target = target
+        self.links = links
+        self.progress = progress
+    }
+
+    /// False if a file went meanwhile.
+    private mutating func take(_ opened: InspectorDirectory<Files>) throws(LogStoreError) -> Bool {
+        do throws(FileError) {
+            var bytes: [UInt8]?
+            if let newest = opened.checkpoints.last {
+                bytes = try read(FileNames.checkpoint(newest.number))
+            }
+            let watcher = EndWatcher()
+            let last = try Self.finalState(opened, watcher)
+            // A newer checkpoint took its place between the two readings.
+            guard last.replay.checkpoint?.header.number == opened.checkpoints.last?.number else {
+                return false
+            }
+            let end = opened.isLive ? watcher.completeEnd(last.end) : last.end
+            addReport(last, end)
+            guard let needed = needed(opened, last, end) else { return false }
+            try copySegments(needed, end, opened)
+            if let newest = opened.checkpoints.last, let bytes {
+                try write(FileNames.checkpoint(newest.number), bytes)
+            }
+            try files.syncDirectory(target)
+            let names = Set(try files.list(directory))
+            return needed.allSatisfy { names.contains($0.name) }
+        } catch {
+            if opened.isLive, error.reason == .notFound { return false }
+            throw .file(error)
+        }
+    }
+
+    /// A replay's errors are of the store, not of one file that a daemon may have removed.
+    private static func finalState(
+        _ opened: InspectorDirectory<Files>,
+        _ watcher: EndWatcher
+    ) throws(FileError) -> FinalState<Files> {
+        do throws(LogStoreError) {
+            return try opened.finalState(observer: watcher)
+        } catch {
+            if case .file(let error) = error { throw error }
+            throw FileError(
+                reason: .other(0),
+                operation: "read",
+                path: opened.directory,
+                detail: "\(error)"
+            )
+        }
+    }
+
+    private mutating func addReport(_ last: FinalState<Files>, _ end: LogPosition) {
+        report.end = end
+        report.queues = last.state.queues.count
+        report.messages = last.state.queues.values.reduce(0) { $0 + $1.liveCount }
+        report.damage = last.replay.damage
+        for name in last.replay.unknownFiles {
+            report.notes.append("\(name) is not in the snapshot: no checkpoint mentions it")
+        }
+    }
+
+    /// The forms of segments that the state speaks of, rising; nil if one of them went since the
+    /// listing.
+    private func needed(
+        _ opened: InspectorDirectory<Files>,
+        _ last: FinalState<Files>,
+        _ end: LogPosition
+    ) -> [SegmentFile]? {
+        let sealed = opened.listing.segments.map { SegmentFile(segment: $0, generation: 0) }
+        let there = Set(sealed + opened.listing.packed)
+        let known = last.state.segments.segments.values.map(\.file)
+            .filter { LogPosition(segment: $0.segment, offset: 0) <= end }
+            .sorted { $0.segment < $1.segment }
+        if opened.isLive, !known.allSatisfy(there.contains) {
+            return nil
+        }
+        return known.filter(there.contains)
+    }
+
+    // MARK: Files
+
+    private mutating func copySegments(
+        _ needed: [SegmentFile],
+        _ end: LogPosition,
+        _ opened: InspectorDirectory<Files>
+    ) throws(FileError) {
+        totalBytes = 0
+        for file in needed { totalBytes += try size(file.name) }
+        for file in needed {
+            let name = file.name
+            report.segments += 1
+            if file.segment == end.segment, !file.isPacked {
+                try copy(name, upTo: end.offset)
+            } else if try !link(name) {
+                try copy(name, upTo: nil)
+            }
+        }
+    }
+
+    private func size(_ name: String) throws(FileError) -> Int {
+        let file = try files.open(directory + "/" + name, .read)
+        defer { files.close(file) }
+        return try files.size(file)
+    }
+
+    /// Gives the file a second name in the snapshot; false where that cannot be.
+    private mutating func link(_ name: String) throws(FileError) -> Bool {
+        guard links else { return false }
+        do throws(FileError) {
+            try files.link(directory + "/" + name, to: target + "/" + name)
+        } catch {
+            // Another disk, a file of somebody else's, a file system without links; the copy will tell
+            // if it is more than that.
+            if error.reason == .notFound { throw error }
+            return false
+        }
+        report.linked += 1
+        report.linkedBytes += try size(name)
+        return true
+    }
+
+    private mutating func copy(_ name: String, upTo end: Int?) throws(FileError) {
+        let source = try files.open(directory + "/" + name, .read)
+        defer { files.close(source) }
+        var reader = try BlockReader(files, source)
+        let size = min(end ?? reader.size, reader.size)
+        let file = try files.open(target + "/" + name, .create)
+        defer { files.close(file) }
+        var offset = 0
+        while offset < size {
+            let count = min(BlockReader<Files>.blockBytes, size - offset)
+            guard try reader.load(offset, count) else { break }
+            let local = offset - reader.start
+            try files.write(
+                file,
+                at: offset,
+                reader.window.span.bytes.extracting(local..<local + count)
+            )
+            offset += count
+            doneBytes += count
+            progress(doneBytes, totalBytes)
+        }
+        report.copiedBytes += size
+        try files.syncData(file)
+    }
+
+    private func read(_ name: String) throws(FileError) -> [UInt8] {
+        let file = try files.open(directory + "/" + name, .read)
+        defer { files.close(file) }
+        var bytes: [UInt8] = []
+        try bytes.appendBytes(upTo: try files.size(file)) { (span) throws(FileError) in
+            try files.read(file, at: 0, into: &span)
+        }
+        return bytes
+    }
+
+    private func write(_ name: String, _ bytes: [UInt8]) throws(FileError) {
+        let file = try files.open(target + "/" + name, .create)
+        defer { files.close(file) }
+        try files.write(file, at: 0, bytes.span.bytes)
+        try files.syncData(file)
+    }
+
+    private func discard() throws(LogStoreError) {
+        do throws(FileError) {
+            for name in try files.list(target) { try files.remove(target + "/" + name) }
+        } catch { throw .file(error) }
+    }
+}
+
+/// Notes the last group that a replay meets.
+///
+/// Confinement: whoever made it; one replay.
+final class EndWatcher: ReplayObserver {
+    private(set) var group: (record: GroupRecord, position: LogPosition)?
+
+    func meets(
+        _ event: ScanEvent,
+        at position: LogPosition,
+        in bytes: RawSpan,
+        local: Int,
+        state: StoreState
+    ) {
+        if case .group(let record) = event { group = (record, position) }
+    }
+
+    /// The start of the last group if `end` lies inside it, for it is still being written.
+    func completeEnd(_ end: LogPosition) -> LogPosition {
+        guard let group, group.position.segment == end.segment, group.position < end,
+            group.position.offset + group.record.groupBytes > end.offset
+        else { return end }
+        return group.position
+    }
+}
+
+extension Snapshot where Files == PosixFileSystem {
+    /// `run` on the operating system's files; compiled for them in this module.
+    package static func runOnDisk(
+        _ directory: String,
+        to target: String,
+        isLive: Bool,
+        links: Bool,
+        progress: @escaping (_ done: Int, _ total: Int) -> Void
+    ) throws(LogStoreError) -> SnapshotReport {
+        try run(
+            PosixFileSystem(),
+            directory: directory,
+            to: target,
+            isLive: isLive,
+            links: links,
+            progress: progress
+        )
+    }
+}
