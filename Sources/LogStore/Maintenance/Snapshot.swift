@@ -223,7 +223,16 @@ package struct Snapshot<Files: FileSystem> {
             progress(doneBytes, totalBytes)
         }
         report.copiedBytes += size
+        // The segment's header tells how long the file was made: a shorter one would count as cut off.
+        if end != nil { try files.truncate(file, to: max(size, try preparedBytes(&reader))) }
         try files.syncData(file)
+    }
+
+    private func preparedBytes(_ reader: inout BlockReader<Files>) throws(FileError) -> Int {
+        guard try reader.load(0, SegmentHeader.byteCount) else { return 0 }
+        do throws(SegmentHeader.Fault) {
+            return try SegmentHeader.decode(reader.window.span.bytes).preparedBytes
+        } catch { return 0 }
     }
 
     private func read(_ name: String) throws(FileError) -> [UInt8] {
