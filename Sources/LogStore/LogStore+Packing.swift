@@ -12,17 +12,22 @@ extension LogStore {
         var bytes: UInt64 = 0
         var entries = 0
 
-        /// About what a packed form without compression takes.
+        /// About what a packed form without compression takes; never 0, for what has no bytes takes room,
+        /// too.
         var packedBytes: Int { Int(clamping: bytes) + entries * 48 + 512 }
+    }
+
+    /// Once per tick.
+    func tickPacking(now: MonotonicTime) {
+        if firstTick == nil { firstTick = now }
+        isQuiet = takeQuiet()
+        pickPacking(now: now)
     }
 
     /// Starts packing the segment that gains most, if one is worth it.
     ///
-    /// Linear in the extents; call once per tick.
-    func pickPacking(now: MonotonicTime) {
-        let isQuiet = takeQuiet()
-        let firstTick = firstTick ?? now
-        self.firstTick = firstTick
+    /// Linear in the extents.
+    private func pickPacking(now: MonotonicTime) {
         guard options.packs, !isPacking, now >= packNotBefore, let covered = checkpointedTo else {
             return
         }
@@ -38,16 +43,16 @@ extension LogStore {
                 best = (info, gain)
             }
             if isQuiet, info.generation == 0, !incompressible.contains(info.number),
-                now.since(restingSince[info.number] ?? firstTick) >= options.packColdAfter,
+                now.since(restingSince[info.number] ?? firstTick ?? now) >= options.packColdAfter,
                 info.number < coldest?.number ?? .max
             {
                 coldest = info
             }
         }
         if let best {
-            pack(best.info, live[best.info.number]?.bytes ?? 0, needsCompression: false)
+            pack(best.info, live[best.info.number] ?? Live(), needsCompression: false)
         } else if let coldest, options.packCodec != .stored {
-            pack(coldest, live[coldest.number]?.bytes ?? 0, needsCompression: true)
+            pack(coldest, live[coldest.number] ?? Live(), needsCompression: true)
         }
     }
 
@@ -56,7 +61,7 @@ extension LogStore {
         let (now, then) =
             info.generation == 0
             ? (live.packedBytes, info.length)
-            : (Int(clamping: live.bytes), max(1, Int(clamping: info.packedLiveBytes)))
+            : (live.packedBytes, Int(clamping: info.packedLiveBytes))
         guard Double(now) < Double(then) * options.packBelowLive else { return 0 }
         let bytes = info.generation == 0 ? info.length : info.packedBytes
         let gain = Int(Double(bytes) * (1 - Double(now) / Double(then)))
@@ -85,7 +90,7 @@ extension LogStore {
             && end.offset - quietEnd.offset < 1 << 20
     }
 
-    private func pack(_ info: SegmentInfo, _ liveBytes: UInt64, needsCompression: Bool) {
+    private func pack(_ info: SegmentInfo, _ unsettled: Live, needsCompression: Bool) {
         var live: [QueueID: [Extent]] = [:]
         for queue in state.queues.values {
             let extents = queue.extents.filter { $0.segment == info.number }
@@ -103,7 +108,7 @@ extension LogStore {
                     target: target,
                     originalLength: info.length,
                     live: live,
-                    liveBytes: liveBytes,
+                    liveBytes: UInt64(unsettled.packedBytes),
                     codec: options.packCodec,
                     needsCompression: needsCompression
                 )
@@ -116,8 +121,7 @@ extension LogStore {
         let number = job.source.segment
         switch outcome {
         case .packed(let fileBytes, _):
-            let share = Double(job.originalLength) / Double(options.packBytesPerSecond)
-            packNotBefore = now.advanced(by: .milliseconds(UInt64(share * 1000)))
+            charge(job, now: now)
             restingSince[number] = nil
             if state.segments[number]?.file == job.source {
                 state.segments.pack(job.target, bytes: fileBytes, liveBytes: job.liveBytes)
@@ -129,10 +133,24 @@ extension LogStore {
             }
         case .notWorthIt:
             incompressible.insert(number)
+            charge(job, now: now)
         case .damaged:
             unpackable.insert(number)
         case .failed:
             packNotBefore = now.advanced(by: .seconds(10))
         }
+        pickPacking(now: now)
+    }
+
+    /// Counts a segment against the rate; what was not used of the last second still counts.
+    ///
+    /// Compressing costs about four times what picking out the live part does.
+    private func charge(_ job: PackJob, now: MonotonicTime) {
+        let bytes = job.needsCompression ? 4 * job.originalLength : job.originalLength
+        let share = Double(bytes) / Double(options.packBytesPerSecond)
+        let second = Interval.seconds(1)
+        let start = now.nanoseconds > second.nanoseconds ? now.nanoseconds - second.nanoseconds : 0
+        packNotBefore = max(packNotBefore, MonotonicTime(nanoseconds: start))
+            .advanced(by: Interval(nanoseconds: UInt64(share * 1e9)))
     }
 }

@@ -85,6 +85,8 @@ package final class LogStore {
     /// Segments in which packing met damage, and those that compression does not make smaller.
     var unpackable: Set<UInt32> = []
     var incompressible: Set<UInt32> = []
+    /// Whether hardly anything was appended or read in the last tick.
+    var isQuiet = false
     var quietEnd = LogPosition(value: 0)
     var readsSinceTick = 0
     /// The time of the last turn.
@@ -561,7 +563,7 @@ package final class LogStore {
         removalsToRetry = []
         askForSpace()
         submit(now: now)
-        pickPacking(now: now)
+        tickPacking(now: now)
     }
 
     /// Asks for a checkpoint of everything appended so far, so that the next start replays nothing.

@@ -136,7 +136,7 @@ package struct PackJob: Sendable {
     let originalLength: Int
     /// The extents that had unsettled entries in the segment when the job was made, by queue.
     let live: [QueueID: [Extent]]
-    /// Bytes of their messages.
+    /// About what they take without compression.
     let liveBytes: UInt64
     let codec: BlockCodec
     /// Only compression can gain anything.

@@ -23,6 +23,7 @@ struct SimulationTests {
         #expect(counts.kills > 50)
         #expect(counts.deathsInRecovery > 30)
         #expect(counts.tornTails > 3)
+        #expect(counts.packs > 100)
     }
 
     @Test(
@@ -44,7 +45,8 @@ struct SimulationTests {
         guard let counts = Self.play(.fullDisk, lane: lane) else { return }
         #expect(counts.fullDisks > 100)
         #expect(counts.consumedFullDisks > 3)
-        #expect(counts.powerCuts > 10)
+        #expect(counts.powerCuts > 5)
+        #expect(counts.packs > 20)
     }
 
     @Test(

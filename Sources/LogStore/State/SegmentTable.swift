@@ -9,7 +9,7 @@ package struct SegmentInfo: Equatable, Sendable {
     package var liveExtents: Int
     /// The packed form that serves; 0 while that is the segment as it was written.
     package var generation: UInt32 = 0
-    /// Bytes of the packed form, and of the unsettled messages when it was made.
+    /// Bytes of the packed form, and about what it would have taken without compression.
     package var packedBytes = 0
     package var packedLiveBytes: UInt64 = 0
 
