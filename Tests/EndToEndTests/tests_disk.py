@@ -114,3 +114,39 @@ def filled_by_others(environment):
                 client.ack(client.expect_message())
         until(lambda: refused(daemon.address, 100_000) is None, 15, f"sending again ({segment})")
         daemon.stop()
+
+
+@test("one message in 50 stays unacknowledged: the disk comes back, and they survive kill -9")
+def packed(environment):
+    config = '[storage]\nsegment_size = "256KiB"\nmin_free_disk = "0"\n'
+    daemon = environment.daemon(config)
+    producer = Producer(daemon.address, "/queue/q", window=64, padding=1000, limit=4000)
+    pump([producer], lambda: producer.receipted == 4000, what="sending")
+    kept = []
+    with daemon.connect() as client:
+        client.subscribe("/queue/q", prefetch_count="200")
+        for number in range(4000):
+            message = client.expect_message()
+            if number % 50 == 0:
+                kept.append(message.body)
+            else:
+                client.ack(message)
+        names = lambda prefix: [path for path in environment.data.iterdir()
+                                if path.name.startswith(prefix)]
+        until(lambda: len(names("segment-")) <= 2 and len(names("packed-")) > 5, 30, "packing")
+        size = sum(path.stat().st_size for path in names("packed-"))
+        assert size < 2 * sum(map(len, kept)), f"{size} bytes for {len(kept)} messages"
+    status, output, errors = environment.log_tool("verify", "--live", environment.data)
+    assert status == 0, output + errors
+    daemon.kill()
+    status, output, errors = environment.log_tool("verify", environment.data)
+    assert status == 0 and "packed" in output, output + errors
+    daemon = environment.daemon(config)
+    with daemon.connect() as client:
+        client.subscribe("/queue/q", prefetch_count="200")
+        again = [client.expect_message() for _ in kept]
+        assert [message.body for message in again] == kept
+        for message in again:
+            client.ack(message)
+        until(lambda: not names("packed-"), 15, "the packed files to go")
+    daemon.stop()

@@ -73,6 +73,8 @@ final class ManualStore {
 
     func takeWrite() -> StoreJob? { take { if case .write = $0 { true } else { false } } }
 
+    func takeFirst() -> StoreJob? { take { _ in true } }
+
     func takeRead() -> StoreJob? { take { if case .read = $0 { true } else { false } } }
 
     private func take(_ matches: (StoreJob) -> Bool) -> StoreJob? {

@@ -189,4 +189,38 @@ import Testing
         let report = try Verifier.run(store.files, directory: "/data", isLive: true)
         #expect(report.damage.map(\.file) == [name])
     }
+
+    @Test(
+        "killed at any step of packing, and without the newest checkpoint, nothing is missing",
+        arguments: [false, true]
+    )
+    func killedWhilePacking(losesCheckpoint: Bool) throws {
+        for steps in stride(from: 0, through: 120, by: 4) {
+            let store = try ManualStore(Self.options)
+            let queue = store.store.declare("/queue/a")
+            send(3_000, store, queue)
+            for sequence in 1...UInt64(3_000) where sequence % 100 != 0 {
+                store.store.settle(queue, EntrySequence(sequence), bytes: nil, reason: 1)
+            }
+            store.drain()
+            store.store.requestCheckpoint()
+            store.drain()
+            for _ in 0..<steps {
+                if store.jobs.isEmpty { store.tick(after: .seconds(1)) }
+                if let job = store.takeFirst() { store.complete(store.perform(job)) }
+            }
+            store.files.kill()
+            let checkpoints = try names(store, "checkpoint").filter { $0.hasSuffix(".chk") }
+            if losesCheckpoint, checkpoints.count > 1, let newest = checkpoints.last {
+                try store.files.remove("/data/" + newest)
+            }
+            let again = try ManualStore(Self.options, on: store.files)
+            #expect(again.report.damage == [], "after \(steps) steps")
+            let (bodies, damage) = read(again, queue)
+            #expect(damage.isEmpty && bodies.count == 30, "after \(steps) steps")
+            #expect(bodies.allSatisfy { $0.value == Self.body($0.key) })
+            rest(again)
+            #expect(try names(again, "segment").count == 1, "after \(steps) steps")
+        }
+    }
 }
