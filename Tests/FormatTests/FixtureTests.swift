@@ -9,6 +9,9 @@ import Testing
 /// 120 messages `message N` with the header `n:N` to `/queue/orders`, every third also to
 /// `/queue/audit`; of `/queue/orders` 1...20 and 33 settled, 30 requeued after 4 deliveries;
 /// `/queue/gone` declared and deleted; then an atomic unit that moved entry 40 to `/queue/audit`.
+///
+/// `v2`, with checkpoints of version 2, has four packed segments and an active one: of 300 messages
+/// (`message N ` twenty times, header `n:N`) to `/queue/orders` every tenth is unsettled.
 @Suite struct FixtureTests {
     private func withCopy(_ version: String, _ body: (String) throws -> Void) throws {
         let fixture = FormatDocument.root + "/Tests/FormatTests/Fixtures/" + version
@@ -92,6 +95,30 @@ import Testing
                 try PosixFileSystem().remove(directory + "/" + name)
             }
             try check(directory)
+        }
+    }
+
+    @Test(
+        "a store with packed segments opens with everything in it, also without checkpoints",
+        arguments: [true, false]
+    )
+    func packedSegments(hasCheckpoints: Bool) throws {
+        try withCopy("v2") { directory in
+            let files = PosixFileSystem()
+            for name in try files.list(directory) where name.hasSuffix(".chk") && !hasCheckpoints {
+                try files.remove(directory + "/" + name)
+            }
+            let report = try Verifier.run(files, directory: directory)
+            #expect(report.isSound && report.packedSegments == 4)
+            var store = try FormatStore(directory)
+            defer { store.close() }
+            #expect(store.log.queueNames.map(\.name) == ["/queue/orders"])
+            let found = try bodies(&store, store.log.queueNames[0].id)
+            #expect(found.map(\.0) == stride(from: UInt64(10), through: 300, by: 10).map { $0 })
+            for (sequence, text, _) in found {
+                let body = String(repeating: "message \(sequence) ", count: 20)
+                #expect(text.hasSuffix("|" + body) && text.contains("n:\(sequence)\n"))
+            }
         }
     }
 }
