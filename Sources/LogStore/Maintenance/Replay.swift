@@ -139,6 +139,7 @@ struct Replay<Files: FileSystem> {
             )
         }
         damage = lost.resolved(state)
+        if scope.syncs, !begun.isEmpty, let openEnd { try cutOff(at: openEnd) }
         return finish(lastBegun: begun.last)
     }
 
@@ -381,6 +382,24 @@ struct Replay<Files: FileSystem> {
             offset += count
         }
         try scanner.reader.files.syncData(scanner.reader.file)
+    }
+
+    /// Makes the cut behind the last complete unit final, where the log goes on.
+    ///
+    /// Where the file ends inside a torn record, the zeros that it grows by later could complete it, and
+    /// a unit that was given up would be back after another crash.
+    private func cutOff(at end: LogPosition) throws(LogStoreError) {
+        do throws(FileError) {
+            let file = try files.open(path(end.segment), .update)
+            defer { files.close(file) }
+            var reader = try BlockReader(files, file, blockBytes: 4096)
+            let count = min(RecordHeader.byteCount, reader.size - end.offset)
+            guard count > 0, try reader.load(end.offset, count) else { return }
+            let local = end.offset - reader.start
+            if reader.window[local..<local + count].allSatisfy({ $0 == 0 }) { return }
+            try files.writeZeros(file, from: end.offset, count)
+            try files.syncData(file)
+        } catch { throw .file(error) }
     }
 
     private mutating func segmentEnded(
