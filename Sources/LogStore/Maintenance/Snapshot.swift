@@ -210,8 +210,10 @@ package struct Snapshot<Files: FileSystem> {
         defer { files.close(file) }
         var offset = 0
         while offset < size {
-            let count = min(BlockReader<Files>.blockBytes, size - offset)
-            guard try reader.load(offset, count) else { break }
+            var count = min(BlockReader<Files>.blockBytes, size - offset)
+            // A daemon that seals the segment meanwhile cuts off what is behind its footer.
+            if try !reader.load(offset, count) { count = min(count, reader.window.count) }
+            guard count > 0 else { break }
             let local = offset - reader.start
             try files.write(
                 file,

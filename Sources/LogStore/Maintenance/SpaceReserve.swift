@@ -44,6 +44,8 @@ struct SpaceReserve<Files: FileSystem>: Sendable {
     func take(_ other: String) -> Bool {
         if byteCount == 0 || isWhole { return false }
         do throws(FileError) {
+            // A snapshot may share the file.
+            if try files.linkCount(other) > 1 { return false }
             let file = try files.open(other, .update)
             defer { files.close(file) }
             guard try files.size(file) >= byteCount else { return false }
