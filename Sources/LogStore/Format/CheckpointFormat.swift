@@ -123,11 +123,7 @@ enum CheckpointFormat {
         guard bytes.byteCount >= CheckpointHeader.byteCount,
             bytes.uint64(at: 0) == CheckpointHeader.magic
         else { throw .notACheckpoint }
-        let zeros: [UInt8] = [0, 0, 0, 0]
-        var crc = Checksum.crc32c(0, bytes.extracting(0..<12))
-        crc = Checksum.crc32c(crc, zeros.span.bytes)
-        crc = Checksum.crc32c(crc, bytes.extracting(16..<bytes.byteCount))
-        guard crc == bytes.uint32(at: 12) else { throw .badChecksum }
+        guard Checksum.ofHeader(bytes) == bytes.uint32(at: 12) else { throw .badChecksum }
         let version = bytes.uint32(at: 8)
         guard (1...CheckpointHeader.formatVersion).contains(version) else {
             throw .newerVersion(version)

@@ -8,6 +8,15 @@ package enum Checksum {
         bytes.withUnsafeBytes { radiator_crc32c(seed, $0.baseAddress, $0.count) }
     }
 
+    /// The checksum of a file header, or a whole file, with the checksum's own field, bytes 12 to 15, as
+    /// zero.
+    static func ofHeader(_ bytes: RawSpan) -> UInt32 {
+        let zeros: [UInt8] = [0, 0, 0, 0]
+        var crc = crc32c(0, bytes.extracting(0..<12))
+        crc = crc32c(crc, zeros.span.bytes)
+        return crc32c(crc, bytes.extracting(16..<bytes.byteCount))
+    }
+
     /// What the checksum of the record at one offset of a segment starts from.
     ///
     /// A sound record that turns up at another place of its segment fails.

@@ -60,11 +60,9 @@ package struct SegmentHeader: Equatable, Sendable {
         guard bytes.byteCount >= byteCount, bytes.uint64(at: 0) == magic else {
             throw .notASegment
         }
-        var crc = Checksum.crc32c(0, bytes.extracting(0..<12))
-        let zeros: [UInt8] = [0, 0, 0, 0]
-        crc = Checksum.crc32c(crc, zeros.span.bytes)
-        crc = Checksum.crc32c(crc, bytes.extracting(16..<byteCount))
-        guard crc == bytes.uint32(at: 12) else { throw .badChecksum }
+        guard Checksum.ofHeader(bytes.extracting(0..<byteCount)) == bytes.uint32(at: 12) else {
+            throw .badChecksum
+        }
         let version = bytes.uint32(at: 8)
         guard version == formatVersion else { throw .newerVersion(version) }
         return SegmentHeader(

@@ -251,7 +251,7 @@ extension Inspector {
                 }
             }
             for (queue, offset) in offsets {
-                guard let header = try soundHeader(&reader, seed, offset),
+                guard let header = try reader.soundHeader(offset, seed: seed),
                     let record = MessageRecord(
                         header,
                         reader.window.span.bytes,
@@ -285,7 +285,7 @@ extension Inspector {
         let offset = Int(
             truncatingIfNeeded: reader.window.span.bytes.uint64(at: at - 8 - reader.start)
         )
-        if offset > 0, offset < at, let header = try soundHeader(&reader, seed, offset) {
+        if offset > 0, offset < at, let header = try reader.soundHeader(offset, seed: seed) {
             look.isSealed = header.kind == .footer && offset + header.length == at
         }
     }
@@ -295,7 +295,7 @@ extension Inspector {
         _ seed: UInt32,
         _ offset: Int
     ) throws(FileError) -> GroupRecord? {
-        guard let header = try soundHeader(&reader, seed, offset) else { return nil }
+        guard let header = try reader.soundHeader(offset, seed: seed) else { return nil }
         return GroupRecord(header, reader.window.span.bytes, at: offset - reader.start)
     }
 
@@ -308,24 +308,6 @@ extension Inspector {
         return try group(&reader, seed, SegmentHeader.byteCount)?.number
     }
 
-    private func soundHeader(
-        _ reader: inout BlockReader<Files>,
-        _ seed: UInt32,
-        _ offset: Int
-    ) throws(FileError) -> RecordHeader? {
-        guard offset > 0, try reader.load(offset, RecordHeader.byteCount),
-            let header = RecordHeader(reader.window.span.bytes, at: offset - reader.start),
-            try reader.load(offset, header.length),
-            header.isSound(
-                reader.window.span.bytes,
-                at: offset - reader.start,
-                seed: seed,
-                fileOffset: offset
-            )
-        else { return nil }
-        return header
-    }
-
     /// Where the oldest entries of the queues stand, by the footer.
     private func footerOffsets(
         _ reader: inout BlockReader<Files>,
@@ -333,7 +315,7 @@ extension Inspector {
         _ offset: Int,
         _ wanted: [QueueState]
     ) throws(FileError) -> [QueueID: Int] {
-        guard !wanted.isEmpty, let header = try soundHeader(&reader, seed, offset),
+        guard !wanted.isEmpty, let header = try reader.soundHeader(offset, seed: seed),
             let footer = SegmentFooter(
                 header,
                 reader.window.span.bytes,

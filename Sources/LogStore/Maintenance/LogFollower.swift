@@ -12,6 +12,7 @@ package struct LogFollower<Files: FileSystem> {
     private let store: StoreID
     /// Everything before it was handed out, or was there when it began.
     package private(set) var position: LogPosition
+    private var seed: UInt32 { store.seed(ofSegment: position.segment) }
     private var nextGroup: UInt64
     private var epoch: UInt64
     private var names: [UInt32: String] = [:]
@@ -112,7 +113,8 @@ package struct LogFollower<Files: FileSystem> {
         while let end = try groupEnd(&reader) {
             var isSealed = false
             var at = position.offset
-            while at < end, let header = try soundHeader(&reader, at) {
+            let seed = seed
+            while at < end, let header = try reader.soundHeader(at, seed: seed) {
                 let local = at - reader.start
                 let bytes = reader.window.span.bytes
                 if let group = GroupRecord(header, bytes, at: local) {
@@ -167,7 +169,7 @@ package struct LogFollower<Files: FileSystem> {
         let end = start + group.groupBytes
         var at = start + GroupRecord.length
         while at < end {
-            guard let header = try soundHeader(&reader, at) else { return nil }
+            guard let header = try reader.soundHeader(at, seed: seed) else { return nil }
             if let next = try self.group(&reader, at) {
                 return next.number == group.number + 1 && next.epoch > group.epoch ? at : nil
             }
@@ -180,25 +182,8 @@ package struct LogFollower<Files: FileSystem> {
         _ reader: inout BlockReader<Files>,
         _ offset: Int
     ) throws(FileError) -> GroupRecord? {
-        guard let header = try soundHeader(&reader, offset) else { return nil }
+        guard let header = try reader.soundHeader(offset, seed: seed) else { return nil }
         return GroupRecord(header, reader.window.span.bytes, at: offset - reader.start)
-    }
-
-    private func soundHeader(
-        _ reader: inout BlockReader<Files>,
-        _ offset: Int
-    ) throws(FileError) -> RecordHeader? {
-        guard try reader.load(offset, RecordHeader.byteCount),
-            let header = RecordHeader(reader.window.span.bytes, at: offset - reader.start),
-            try reader.load(offset, header.length),
-            header.isSound(
-                reader.window.span.bytes,
-                at: offset - reader.start,
-                seed: store.seed(ofSegment: position.segment),
-                fileOffset: offset
-            )
-        else { return nil }
-        return header
     }
 }
 

@@ -41,17 +41,7 @@ struct LostIdentity<Files: FileSystem> {
         var at = SegmentHeader.byteCount
         let end = min(reader.size, BlockReader<Files>.blockBytes)
         while at < end, try reader.load(at, RecordHeader.byteCount) {
-            if let header = RecordHeader(reader.window.span.bytes, at: at - reader.start),
-                try reader.load(at, header.length),
-                header.isSound(
-                    reader.window.span.bytes,
-                    at: at - reader.start,
-                    seed: seed,
-                    fileOffset: at
-                )
-            {
-                return true
-            }
+            if try reader.soundHeader(at, seed: seed) != nil { return true }
             at += 8
         }
         return false

@@ -225,17 +225,7 @@ struct Replay<Files: FileSystem> {
         let seed = store.seed(ofSegment: segment)
         var at = SegmentHeader.byteCount
         while try reader.load(at, RecordHeader.byteCount) {
-            if let header = RecordHeader(reader.window.span.bytes, at: at - reader.start),
-                try reader.load(at, header.length),
-                header.isSound(
-                    reader.window.span.bytes,
-                    at: at - reader.start,
-                    seed: seed,
-                    fileOffset: at
-                )
-            {
-                return true
-            }
+            if try reader.soundHeader(at, seed: seed) != nil { return true }
             at += 8
         }
         return false

@@ -371,15 +371,7 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         _ reader: inout BlockReader<Files>
     ) throws(FileError) -> Postings? {
         let offset = job.footerOffset
-        if offset > 0, try reader.load(offset, RecordHeader.byteCount),
-            let header = RecordHeader(reader.window.span.bytes, at: offset - reader.start),
-            try reader.load(offset, header.length),
-            header.isSound(
-                reader.window.span.bytes,
-                at: offset - reader.start,
-                seed: job.seed,
-                fileOffset: offset
-            ),
+        if offset > 0, let header = try reader.soundHeader(offset, seed: job.seed),
             let footer = SegmentFooter(
                 header,
                 reader.window.span.bytes,

@@ -184,15 +184,7 @@ package struct Verifier<Files: FileSystem> {
             var at = end.offset
             var found = 0
             while try reader.load(at, RecordHeader.byteCount) {
-                guard let header = RecordHeader(reader.window.span.bytes, at: at - reader.start),
-                    try reader.load(at, header.length),
-                    header.isSound(
-                        reader.window.span.bytes,
-                        at: at - reader.start,
-                        seed: seed,
-                        fileOffset: at
-                    )
-                else {
+                guard let header = try reader.soundHeader(at, seed: seed) else {
                     at += 8
                     continue
                 }

@@ -46,6 +46,19 @@ struct BlockReader<Files: FileSystem> {
         return window.count >= count
     }
 
+    /// The header of the record at `offset`, if the record is whole and its checksum is right; then all
+    /// of it is in the window.
+    ///
+    /// `seed` is the segment's.
+    mutating func soundHeader(_ offset: Int, seed: UInt32) throws(FileError) -> RecordHeader? {
+        guard try load(offset, RecordHeader.byteCount),
+            let header = RecordHeader(window.span.bytes, at: offset - start),
+            try load(offset, header.length),
+            header.isSound(window.span.bytes, at: offset - start, seed: seed, fileOffset: offset)
+        else { return nil }
+        return header
+    }
+
     /// Brings zeros where the disk has lost the bytes: no record stands there, so the damage is found
     /// like any other, and what is around it is still read.
     private mutating func readAroundBadSectors(_ offset: Int, _ length: Int) {

@@ -52,27 +52,9 @@ struct PackedReader<Files: FileSystem> {
         }
         let offset = reader.window.span.bytes.uint64(at: reader.size - 8 - reader.start)
         guard offset < UInt64(reader.size),
-            let header = try soundHeader(&reader, Int(offset), seed)
+            let header = try reader.soundHeader(Int(offset), seed: seed)
         else { return nil }
         return PackedIndex(header, reader.window.span.bytes, at: Int(offset) - reader.start)
-    }
-
-    private static func soundHeader(
-        _ reader: inout BlockReader<Files>,
-        _ offset: Int,
-        _ seed: UInt32
-    ) throws(FileError) -> RecordHeader? {
-        guard try reader.load(offset, RecordHeader.byteCount),
-            let header = RecordHeader(reader.window.span.bytes, at: offset - reader.start),
-            try reader.load(offset, header.length),
-            header.isSound(
-                reader.window.span.bytes,
-                at: offset - reader.start,
-                seed: seed,
-                fileOffset: offset
-            )
-        else { return nil }
-        return header
     }
 
     /// Where in the file the block stands that would hold a record, for reports.
@@ -126,7 +108,7 @@ struct PackedReader<Files: FileSystem> {
     }
 
     private mutating func plain(at fileOffset: Int) throws(FileError) -> [UInt8]? {
-        guard let header = try Self.soundHeader(&reader, fileOffset, seed) else { return nil }
+        guard let header = try reader.soundHeader(fileOffset, seed: seed) else { return nil }
         return PackedBlock.decode(
             header,
             reader.window.span.bytes,

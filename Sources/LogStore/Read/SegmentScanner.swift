@@ -92,7 +92,7 @@ struct SegmentScanner<Files: FileSystem> {
     mutating func next() throws(FileError) -> ScanEvent {
         eventOffset = offset
         if let footerOffset { return .end(.sealed(footerOffset: footerOffset)) }
-        guard let header = try soundHeader(at: offset) else { return try bad() }
+        guard let header = try reader.soundHeader(offset, seed: seed) else { return try bad() }
         if header.kind == .group { return try group(header) }
         // Without a group that speaks for it, a sound record may be what an earlier life left behind.
         guard
@@ -135,22 +135,6 @@ struct SegmentScanner<Files: FileSystem> {
         return offset == groupEnd || group.epoch > epoch
     }
 
-    /// A header at `at` whose record is whole and has the right checksum.
-    private mutating func soundHeader(at: Int) throws(FileError) -> RecordHeader? {
-        guard try reader.load(at, RecordHeader.byteCount),
-            let header = RecordHeader(reader.window.span.bytes, at: at - reader.start),
-            at + header.length <= reader.size,
-            try reader.load(at, header.length),
-            header.isSound(
-                reader.window.span.bytes,
-                at: at - reader.start,
-                seed: seed,
-                fileOffset: at
-            )
-        else { return nil }
-        return header
-    }
-
     /// Decides between the end and damage where no fitting record stands.
     private mutating func bad() throws(FileError) -> ScanEvent {
         if isLive, rereadOffset != offset {
@@ -168,7 +152,9 @@ struct SegmentScanner<Files: FileSystem> {
         let start = offset
         var at = offset + 8
         while at + RecordHeader.byteCount <= reader.size {
-            if let header = try soundHeader(at: at), isPlausible(header, at: at) { break }
+            if let header = try reader.soundHeader(at, seed: seed), isPlausible(header, at: at) {
+                break
+            }
             at += 8
         }
         // With nothing sound behind it, the log ends where it is last known to have been, not where the
