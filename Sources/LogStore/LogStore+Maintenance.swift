@@ -15,7 +15,7 @@ extension LogStore {
         closeGroup()
         let number = nextCheckpoint
         nextCheckpoint += 1
-        state.segments.drop(at: number)
+        state.segments.drop(takeDroppable(), at: number)
         let bytes = CheckpointFormat.encode(
             state,
             store: id,

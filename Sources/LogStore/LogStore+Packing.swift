@@ -36,7 +36,7 @@ extension LogStore {
         var coldest: SegmentInfo?
         for info in state.segments.segments.values {
             guard info.isSealed, info.liveExtents > 0, info.number < covered.segment,
-                !unpackable.contains(info.number), let live = live[info.number]
+                !isRetained(info), !unpackable.contains(info.number), let live = live[info.number]
             else { continue }
             let gain = gain(info, live)
             if gain > 0, best.map({ ($0.gain, info.number) < (gain, $0.info.number) }) ?? true {

@@ -89,8 +89,9 @@ package final class LogStore {
     var isQuiet = false
     var quietEnd = LogPosition(value: 0)
     var readsSinceTick = 0
-    /// The time of the last turn.
+    /// The time of the last turn, and by the wall clock of the last tick.
     var turnTime = MonotonicTime(nanoseconds: 0)
+    var wallTime = WallTime(milliseconds: 0)
 
     var jobs: [StoreJob] = []
     var notices: [StoreNotice] = []
@@ -546,9 +547,11 @@ package final class LogStore {
     /// full disk.
     ///
     /// Call about once a second, and at the `fsync` interval if there is one.
-    package func tick(now: MonotonicTime) {
+    package func tick(_ instant: Instant) {
         guard failure == nil else { return }
-        if checkpointFailed || state.segments.hasFilesToLeave,
+        let now = instant.monotonic
+        noteTime(instant.wall)
+        if checkpointFailed || state.segments.hasFilesToLeave || !droppable().isEmpty,
             now.since(checkpointedAt) >= options.checkpointInterval
         {
             checkpointWanted = true

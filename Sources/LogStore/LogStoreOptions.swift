@@ -47,6 +47,12 @@ package struct LogStoreOptions: Sendable, Equatable {
     /// Write zeros into a segment before it is used, so that a sync flushes data and no metadata.
     package var preallocates = true
 
+    /// How long settled messages stay for replay.
+    ///
+    /// Whole segments: one is neither dropped nor packed before nothing was settled in it for so long.
+    /// While less than `minFreeDiskBytes` is free they are given up, the oldest first.
+    package var retain = Interval.zero
+
     /// Whether sealed segments are packed: rewritten without what is settled, in compressed blocks.
     package var packs = true
     /// A segment of which less than this share is live is packed.

@@ -90,8 +90,8 @@ package final class StoreDriver<Files: FileSystem> {
     /// Does what time alone brings.
     ///
     /// See `LogStore.tick`.
-    package func tick(now: MonotonicTime) {
-        store.tick(now: now)
+    package func tick(_ instant: Instant) {
+        store.tick(instant)
         startJobs()
     }
 

@@ -174,6 +174,8 @@ package enum StoreNotice: Sendable {
     case sendsRefused(String?)
     /// Bytes that could not be read; what they held is not delivered.
     case damaged([Damage])
+    /// So many segments with settled messages that `retain` would have kept go, for disk is short.
+    case retentionShortened(segments: Int)
     /// The store has ended.
     case failed(FileError)
 }

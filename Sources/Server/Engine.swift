@@ -138,7 +138,7 @@ final class Engine {
     }
 
     private func tick() {
-        driver.tick(now: SystemClock.now().monotonic)
+        driver.tick(SystemClock.now())
         metrics.update(loop.broker.stats, connections: loop.connectionCount)
         handOn()
     }
@@ -169,6 +169,11 @@ final class Engine {
                 logger.warning("SENDs are refused", metadata: [LogKeys.reason: "\(reason)"])
             case .sendsRefused(nil):
                 logger.info("SENDs are taken again")
+            case .retentionShortened(let segments):
+                logger.warning(
+                    "disk is short: settled messages that retain would keep are given up",
+                    metadata: [LogKeys.segments: "\(segments)"]
+                )
             case .durable, .fetched, .pressure, .failed:
                 break
             }
@@ -236,6 +241,7 @@ extension Configuration {
             max(1 << 20, options.segmentBytes / 4 * 3)
         )
         options.packBelowLive = storage.packBelowLive
+        options.retain = storage.retain
         options.compresses = storage.compression == .zlib
         options.minFreeDiskBytes = storage.minFreeDisk.bytes
         options.fsync =

@@ -12,4 +12,5 @@ package enum LogKeys {
     package static let tornBytes = "torn_bytes"
     package static let file = "file"
     package static let lines = "lines"
+    package static let segments = "segments"
 }

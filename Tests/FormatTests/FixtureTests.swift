@@ -12,6 +12,10 @@ import Testing
 ///
 /// `v2`, with checkpoints of version 2, has four packed segments and an active one: of 300 messages
 /// (`message N ` twenty times, header `n:N`) to `/queue/orders` every tenth is unsettled.
+///
+/// `v3`, with checkpoints of version 3, has three segments that `retain` keeps: of 120 messages
+/// (`message N`, header `n:1`) to `/queue/orders` only number 70 is unsettled; the rest was settled
+/// before 2023-11-14T22:13:23Z.
 @Suite struct FixtureTests {
     private func withCopy(_ version: String, _ body: (String) throws -> Void) throws {
         let fixture = FormatDocument.root + "/Tests/FormatTests/Fixtures/" + version
@@ -121,4 +125,31 @@ import Testing
             }
         }
     }
+
+    @Test("what retain keeps can be read from a store of version 3, and its time is known")
+    func retained() throws {
+        try withCopy("v3") { directory in
+            let files = PosixFileSystem()
+            #expect(try Verifier.run(files, directory: directory).isSound)
+            let inspected = try Inspector.run(files, directory: directory)
+            let kept = inspected.segments.compactMap { segment -> UInt64? in
+                if case .retained(let since) = segment.keep { since } else { nil }
+            }
+            #expect(kept.count == 1 && kept[0] / 10_000 == 170_000_000)
+            let settled = Counter()
+            _ = try MessageReader.run(files, directory: directory, choice: .settled) { _, _, _ in
+                settled.count += 1
+                return true
+            }
+            #expect(settled.count == 119)
+            var store = try FormatStore(directory)
+            defer { store.close() }
+            let found = try bodies(&store, store.log.queueNames[0].id)
+            #expect(found.map(\.1) == ["n:1\n|message 70"])
+        }
+    }
+}
+
+private final class Counter {
+    var count = 0
 }

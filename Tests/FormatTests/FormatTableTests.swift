@@ -284,7 +284,7 @@ import Testing
             "CheckpointHeader",
             Array(encoded[..<96]),
             [
-                "magic": Array("RATORCHK".utf8), "version": bytes(UInt32(2)),
+                "magic": Array("RATORCHK".utf8), "version": bytes(UInt32(3)),
                 "checksum": bytes(HandDecoder.crc32c(0, zeroed)),
                 "store id": bytes(UInt64(0x1112_1314_1516_1718))
                     + bytes(UInt64(0x2122_2324_2526_2728)),
@@ -297,7 +297,7 @@ import Testing
                 "reserved": [UInt8](repeating: 0, count: 16),
             ]
         )
-        #expect(encoded.count == 96 + 48 + 16 + 24 + 8)
+        #expect(encoded.count == 96 + 56 + 16 + 24 + 8)
     }
 
     @Test("the header of a packed segment stands as documented")

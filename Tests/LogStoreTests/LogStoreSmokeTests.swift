@@ -13,6 +13,7 @@ final class InlineStore<Files: FileSystem> {
     private var writer: SegmentWriter<Files>
     private(set) var notices: [StoreNotice] = []
     var now = MonotonicTime(nanoseconds: 1)
+    var instant: Instant { Instant(monotonic: now, wall: WallTime(milliseconds: 1)) }
 
     init(_ files: Files, _ directory: String, _ options: LogStoreOptions) throws(LogStoreError) {
         var generator = SeededGenerator(seed: 1)
@@ -149,7 +150,7 @@ func withTemporaryDirectory(_ body: (String) throws -> Void) throws {
             again.store.purge(queue, below: EntrySequence(3000))
             for _ in 0..<4 {
                 again.now = again.now.advanced(by: .seconds(2))
-                again.store.tick(now: again.now)
+                again.store.tick(again.instant)
                 again.run()
             }
             let names = try PosixFileSystem().list(directory).filter { $0.hasPrefix("segment") }

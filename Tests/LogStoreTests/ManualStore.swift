@@ -13,6 +13,8 @@ final class ManualStore {
     private var writer: SegmentWriter<SimulatedFileSystem>
     private(set) var jobs: [StoreJob] = []
     var now = MonotonicTime(nanoseconds: 0)
+    var wall = WallTime(milliseconds: 1_000_000)
+    var instant: Instant { Instant(monotonic: now, wall: wall) }
 
     /// Small pieces, nothing prepared, and nothing to do after the opening.
     static var options: LogStoreOptions {
@@ -67,7 +69,8 @@ final class ManualStore {
 
     func tick(after interval: Interval) {
         now = now.advanced(by: interval)
-        store.tick(now: now)
+        wall = WallTime(milliseconds: wall.milliseconds + interval.milliseconds)
+        store.tick(instant)
         jobs += store.takeJobs()
     }
 

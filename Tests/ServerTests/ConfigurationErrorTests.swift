@@ -114,8 +114,8 @@ private func problems(
                 "2: directory = \"\": expected the path of a directory"
             ),
             (
-                "[storage]\nretain = 1979-05-27",
-                "2: key \"retain\" is known, but not supported by "
+                "[defaults]\nack_timeout = 1979-05-27",
+                "2: key \"ack_timeout\" is known, but not supported by "
                     + "this version"
             ),
         ]
@@ -177,7 +177,7 @@ private func problems(
             environment: [
                 "RADIATOR_STORAGE_FSYNC": "sometimes", "RADIATOR_STORAGE_FSINK": "1",
                 "RADIATOR_CREATE_ALLOW": "/queue/>", "RADIATOR_LISTEN_ADDRESS": "a:1",
-                "RADIATOR_STORAGE_RETAIN": "1h", "RADIATOR_STOMP_MAX_HEADERS": "many",
+                "RADIATOR_DEFAULTS_ACK_TIMEOUT": "1h", "RADIATOR_STOMP_MAX_HEADERS": "many",
             ]
         )
         #expect(lines.first?.hasPrefix("r.toml:1: unknown table [x]") == true)
@@ -188,7 +188,7 @@ private func problems(
                 "RADIATOR_STORAGE_FSINK: sets no known key; did you mean \"RADIATOR_STORAGE_FSYNC\"?",
                 "RADIATOR_CREATE_ALLOW: a list cannot be set by the environment; set it in the file",
                 "RADIATOR_LISTEN_ADDRESS: [[listen]] cannot be set by the environment",
-                "RADIATOR_STORAGE_RETAIN: is known, but not supported by this version",
+                "RADIATOR_DEFAULTS_ACK_TIMEOUT: is known, but not supported by this version",
                 "RADIATOR_STOMP_MAX_HEADERS: many: expected a whole number from 1 to 10000",
             ]
         )

@@ -45,7 +45,7 @@ extension Simulation {
         endTurn()
         try drain()
         // What found no space is tried again at a tick.
-        store.tick(now: now)
+        store.tick(instant)
         takeJobs()
         try drain()
         store.requestCheckpoint()
@@ -74,7 +74,7 @@ extension Simulation {
         }
         for _ in 0..<6 {
             now = now.advanced(by: .seconds(10))
-            store.tick(now: now)
+            store.tick(instant)
             takeJobs()
             noteTurnEnd()
             try drain()

@@ -82,7 +82,7 @@ extension Simulation {
         for _ in 0..<3 {
             now = now.advanced(by: .seconds(10))
             guard failure == nil else { return }
-            store.tick(now: now)
+            store.tick(instant)
             noteTurnEnd()
             takeJobs()
             try drain()

@@ -85,6 +85,14 @@ final class Simulation {
     private let keepsTrace: Bool
     private var trace: [String] = []
 
+    /// Both clocks; the wall clock stands apart from the other one.
+    var instant: Instant {
+        Instant(
+            monotonic: now,
+            wall: WallTime(milliseconds: 1_000_000 + now.nanoseconds / 1_000_000)
+        )
+    }
+
     /// Prepares a run; one that `keepsTrace` is slower and can tell its last events.
     init(seed: UInt64, _ kind: SimulationKind = .crashes, keepsTrace: Bool = false) throws {
         self.kind = kind
@@ -143,6 +151,7 @@ final class Simulation {
         options.compresses = !random.oneIn(4)
         options.reserveBytes = random.oneIn(2) ? 0 : 8 << 10
         options.checkpointInterval = .milliseconds(random.oneIn(2) ? 1 : 20)
+        if random.oneIn(4) { options.retain = .milliseconds(.random(in: 1...100, using: &random)) }
         switch Int.random(in: 0..<8, using: &random) {
         case 0: options.fsync = .never
         case 1: options.fsync = .every(.milliseconds(5))
@@ -227,7 +236,7 @@ final class Simulation {
     func endTurn() {
         now = now.advanced(by: Interval(nanoseconds: .random(in: 0...2_000_000, using: &random)))
         guard failure == nil else { return }
-        if random.oneIn(8) { store.tick(now: now) } else { store.submit(now: now) }
+        if random.oneIn(8) { store.tick(instant) } else { store.submit(now: now) }
         noteTurnEnd()
         note("turn \(history.place) in group \(store.pendingGroup ?? 0)")
         takeJobs()
@@ -321,7 +330,7 @@ final class Simulation {
                 try markDurable(group)
             case .fetched(let result):
                 if !files.isDead { try check(result) }
-            case .pressure:
+            case .pressure, .retentionShortened:
                 break
             case .sendsRefused(let reason):
                 note("sends are refused: \(reason ?? "no more")")

@@ -47,6 +47,7 @@ struct Inspect: ParsableCommand {
         text += queues(report).text + "\n"
         text += "\(report.messages) unsettled messages in \(report.queues.count) queues; "
         text += "\(size(Int(clamping: report.liveBytes))) live, \(size(report.deadBytes)) dead, "
+        if report.retainedBytes > 0 { text += "\(size(report.retainedBytes)) kept for replay, " }
         text += "\(size(report.onDiskBytes)) on disk"
         text += report.spareFiles > 0 ? ", \(report.spareFiles) prepared ahead\n" : "\n"
         if let file = report.tornFile {
@@ -97,6 +98,9 @@ struct Inspect: ParsableCommand {
         case .holdsEntries(let entries, let queues):
             "\(entries) unsettled entries of \(queues) queues"
         case .awaitsCheckpoint: "nothing live; goes after the next checkpoints"
+        case .retained(let since?):
+            "nothing live; kept for replay, last settled \(CivilTime.text(since))"
+        case .retained(nil): "nothing live; kept for replay"
         case .dropped: "nothing live; an older checkpoint may need it"
         case .neverBegun: "prepared, never begun; goes at the next start"
         case .unknown: "no checkpoint mentions it"
@@ -121,6 +125,7 @@ struct Inspect: ParsableCommand {
                     ("messages", .number(report.messages)),
                     ("live_bytes", .number(report.liveBytes)),
                     ("dead_bytes", .number(report.deadBytes)),
+                    ("retained_bytes", .number(report.retainedBytes)),
                     ("on_disk_bytes", .number(report.onDiskBytes)),
                     ("spare_files", .number(report.spareFiles)),
                 ])
@@ -153,6 +158,7 @@ struct Inspect: ParsableCommand {
         case .active: "active"
         case .holdsEntries: "live"
         case .awaitsCheckpoint: "dead"
+        case .retained: "retained"
         case .dropped: "dropped"
         case .neverBegun: "never_begun"
         case .unknown: "unknown"

@@ -4,8 +4,8 @@ import Base
 package struct CheckpointHeader: Equatable, Sendable {
     static let byteCount = 96
     static let magic: UInt64 = 0x4B48_4352_4F54_4152  // "RATORCHK" as bytes
-    /// Version 1 knew no packed segments.
-    package static let formatVersion: UInt32 = 2
+    /// Version 1 knew no packed segments, version 2 not when a segment was last settled in.
+    package static let formatVersion: UInt32 = 3
 
     package let store: StoreID
     /// Rises by one with each checkpoint of a store.
@@ -74,6 +74,7 @@ enum CheckpointFormat {
             append(UInt64(segment.generation), to: &bytes)
             append(UInt64(segment.packedBytes), to: &bytes)
             append(segment.packedLiveBytes, to: &bytes)
+            append(segment.settledMilliseconds, to: &bytes)
         }
         for file in dropped {
             append(UInt64(file.segment), to: &bytes)
@@ -144,7 +145,8 @@ enum CheckpointFormat {
     /// Reads a whole checkpoint.
     static func decode(_ bytes: RawSpan) throws(CheckpointFault) -> CheckpointContent {
         let header = try decodeHeader(bytes)
-        let knowsPacked = bytes.uint32(at: 8) > 1
+        let version = bytes.uint32(at: 8)
+        let knowsPacked = version > 1
         var reader = Reader(position: CheckpointHeader.byteCount)
         let state = StoreState()
         state.restore(nextQueueID: header.nextQueueID)
@@ -164,6 +166,7 @@ enum CheckpointFormat {
                 info.packedBytes = Int(truncatingIfNeeded: try reader.uint64(bytes))
                 info.packedLiveBytes = try reader.uint64(bytes)
             }
+            if version > 2 { info.settledMilliseconds = try reader.uint64(bytes) }
             infos.append(info)
         }
         var dropped: [SegmentFile] = []

@@ -8,6 +8,9 @@ import Base
 package struct Inspector<Files: FileSystem> {
     private let opened: InspectorDirectory<Files>
     private var report: InspectorReport
+    /// The dead segments that the checkpoint in use lists all the same, with the time of the last
+    /// settle.
+    private var retained: [UInt32: UInt64] = [:]
 
     /// Inspects the store in `directory`.
     ///
@@ -35,6 +38,9 @@ package struct Inspector<Files: FileSystem> {
         if let newest = opened.checkpoints.last { content = try opened.content(newest) }
         report.checkpointInUse = content?.header.number
         report.checkpointPosition = content?.header.position
+        if let segments = content?.state.segments {
+            for number in segments.dead { retained[number] = segments[number]?.settledMilliseconds }
+        }
         var replay = Replay(
             files: opened.files,
             directory: opened.directory,
@@ -169,7 +175,7 @@ extension Inspector {
                     .active
                 } else if sum.entries > 0 {
                     .holdsEntries(entries: sum.entries, queues: sum.queues)
-                } else { .awaitsCheckpoint }
+                } else { nothingLive(number) }
             report.segments.append(
                 .init(
                     number: number,
@@ -193,6 +199,11 @@ extension Inspector {
         }
     }
 
+    private func nothingLive(_ number: UInt32) -> InspectorReport.Keep {
+        guard let since = retained[number] else { return .awaitsCheckpoint }
+        return .retained(since: since > 0 ? since : nil)
+    }
+
     private mutating func addPacked(
         _ file: SegmentFile,
         _ state: StoreState,
@@ -214,7 +225,7 @@ extension Inspector {
                     ? .dropped
                     : sum.entries > 0
                         ? .holdsEntries(entries: sum.entries, queues: sum.queues)
-                        : .awaitsCheckpoint
+                        : nothingLive(file.segment)
             )
         )
     }

@@ -10,6 +10,9 @@ package struct InspectorReport: Sendable, Equatable {
         case holdsEntries(entries: Int, queues: Int)
         /// Nothing in it is unsettled; the next checkpoints leave it out.
         case awaitsCheckpoint
+        /// Nothing in it is unsettled; `retain` keeps it, since something was last settled in it at this
+        /// time (ms since 1970; nil if that was not noted yet).
+        case retained(since: UInt64?)
         /// The checkpoint in use leaves it out already; an older one may still need it.
         case dropped
         /// It was prepared and never begun.
@@ -74,4 +77,10 @@ package struct InspectorReport: Sendable, Equatable {
     package var messages: Int { queues.reduce(0) { $0 + $1.messages } }
     package var liveBytes: UInt64 { segments.reduce(0) { $0 + $1.liveBytes } }
     package var deadBytes: Int { segments.reduce(0) { $0 + $1.deadBytes } }
+    /// Dead bytes in segments that stay for replay.
+    package var retainedBytes: Int {
+        segments.reduce(0) { sum, segment in
+            if case .retained = segment.keep { sum + segment.deadBytes } else { sum }
+        }
+    }
 }

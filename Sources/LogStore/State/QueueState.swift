@@ -85,8 +85,10 @@ final class QueueState {
     /// What settling an entry changed.
     struct Settled {
         let bytes: UInt64
-        /// The segment of an extent that has nothing unsettled left.
-        let endedExtent: UInt32?
+        /// Where the message stands.
+        let segment: UInt32
+        /// Whether that was the last unsettled entry of its extent.
+        let endsExtent: Bool
     }
 
     /// Settles one entry; nothing if it is unknown or was settled before.
@@ -97,11 +99,13 @@ final class QueueState {
         liveCount -= 1
         liveBytes -= freed
         if !deliveryCounts.isEmpty { deliveryCounts[sequence] = nil }
-        guard extents[index].isSettled else { return Settled(bytes: freed, endedExtent: nil) }
         let segment = extents[index].segment
+        guard extents[index].isSettled else {
+            return Settled(bytes: freed, segment: segment, endsExtent: false)
+        }
         liveBytes -= extents[index].liveBytes
         extents.remove(at: index)
-        return Settled(bytes: freed, endedExtent: segment)
+        return Settled(bytes: freed, segment: segment, endsExtent: true)
     }
 
     /// Settles every entry below `end`; the segments of the extents that ended.
@@ -117,7 +121,7 @@ final class QueueState {
             }
             var sequence = extent.first
             while let next = extents[0].firstUnsettled(from: sequence), next < end {
-                if let settled = settle(next, bytes: nil), settled.endedExtent != nil {
+                if let settled = settle(next, bytes: nil), settled.endsExtent {
                     ended.append(extent.segment)
                     break
                 }

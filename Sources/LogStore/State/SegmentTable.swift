@@ -1,3 +1,5 @@
+import Base
+
 /// What is known of one segment file.
 package struct SegmentInfo: Equatable, Sendable {
     package let number: UInt32
@@ -12,6 +14,9 @@ package struct SegmentInfo: Equatable, Sendable {
     /// Bytes of the packed form, and about what it would have taken without compression.
     package var packedBytes = 0
     package var packedLiveBytes: UInt64 = 0
+    /// When something in it was last settled, or else when it was sealed: ms since 1970, to about a
+    /// second; 0 where that was not noted yet.
+    package var settledMilliseconds: UInt64 = 0
 
     package var file: SegmentFile { SegmentFile(segment: number, generation: generation) }
     package var isSealed: Bool { length > 0 }
@@ -20,8 +25,8 @@ package struct SegmentInfo: Equatable, Sendable {
 /// All segments by number, and which of their files nobody needs any more.
 ///
 /// A file is dropped in two steps: when a checkpoint is taken, the file of a dead segment (sealed, no
-/// extent) and the form of a segment that a packed one replaced are left out of that checkpoint's
-/// table; once the older kept checkpoint leaves them out too, no way of opening the store needs them,
+/// extent, and its settled messages kept long enough) and the form of a segment that a packed one
+/// replaced are left out of that checkpoint's table; once the older kept checkpoint leaves them out too, no way of opening the store needs them,
 /// and the files may go.
 struct SegmentTable {
     private(set) var segments: [UInt32: SegmentInfo] = [:]
@@ -35,6 +40,10 @@ struct SegmentTable {
     private(set) var nextGeneration: UInt32 = 1
     /// Sealed segments without a live extent that no checkpoint has left out yet.
     private(set) var dead: Set<UInt32> = []
+    /// Segments that were sealed, or in which something was settled, since `noteTime`.
+    private(set) var touched: Set<UInt32> = []
+    /// The segment touched last; a queue's settles mostly go to the segment of the one before.
+    private var lastTouched: UInt32 = 0
 
     mutating func begin(_ number: UInt32) {
         segments[number] = SegmentInfo(number: number, length: 0, footerOffset: 0, liveExtents: 0)
@@ -43,6 +52,7 @@ struct SegmentTable {
     mutating func seal(_ number: UInt32, length: Int, footerOffset: Int) {
         segments[number]?.length = length
         segments[number]?.footerOffset = footerOffset
+        touch(number)
         if segments[number]?.liveExtents == 0 { dead.insert(number) }
     }
 
@@ -55,6 +65,31 @@ struct SegmentTable {
         info.liveExtents -= 1
         segments[number] = info
         if info.liveExtents == 0, info.isSealed { dead.insert(number) }
+    }
+
+    /// Something in a segment was settled.
+    @inline(__always)
+    mutating func touch(_ number: UInt32) {
+        guard number != lastTouched else { return }
+        lastTouched = number
+        touched.insert(number)
+    }
+
+    /// Notes the time with the segments that were touched; without a time they are only forgotten.
+    ///
+    /// No segment keeps a time that is still to come, which a clock that went back would leave it.
+    /// Linear in the segments.
+    mutating func noteTime(_ wall: WallTime?) {
+        if let now = wall?.milliseconds {
+            for (number, info) in segments
+            where touched.contains(number) || info.settledMilliseconds > now
+                || (info.isSealed && info.settledMilliseconds == 0)
+            {
+                segments[number]?.settledMilliseconds = now
+            }
+        }
+        touched.removeAll(keepingCapacity: true)
+        lastTouched = 0
     }
 
     /// A packed form serves for a segment from now on.
@@ -89,14 +124,14 @@ struct SegmentTable {
         return nextGeneration
     }
 
-    /// Leaves what nobody needs out of the table from the given checkpoint on.
-    mutating func drop(at checkpoint: UInt64) {
-        for number in dead.sorted() {
+    /// Leaves what nobody needs out of the table from the given checkpoint on; of the dead segments
+    /// only those in `gone`.
+    mutating func drop(_ gone: Set<UInt32>, at checkpoint: UInt64) {
+        for number in gone.sorted() where dead.remove(number) != nil {
             if let info = segments.removeValue(forKey: number) {
                 dropped.append((info.file, checkpoint))
             }
         }
-        dead = []
         for file in replaced { dropped.append((file, checkpoint)) }
         replaced = []
     }
@@ -114,8 +149,8 @@ struct SegmentTable {
         leaving.remove(file)
     }
 
-    /// Whether a checkpoint would bring files nearer to their end.
-    var hasFilesToLeave: Bool { !dead.isEmpty || !replaced.isEmpty || !dropped.isEmpty }
+    /// Whether a checkpoint would bring files nearer to their end, apart from those of dead segments.
+    var hasFilesToLeave: Bool { !replaced.isEmpty || !dropped.isEmpty }
 
     /// Every file that is left out of checkpoints while it may still be there.
     var absent: [SegmentFile] {

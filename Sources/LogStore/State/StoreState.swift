@@ -54,11 +54,13 @@ final class StoreState {
     @inline(__always)
     func settle(_ queue: QueueState, _ sequence: UInt64, bytes: Int?) -> UInt64? {
         guard let settled = queue.settle(sequence, bytes: bytes) else { return nil }
-        if let segment = settled.endedExtent { segments.extentEnded(in: segment) }
+        segments.touch(settled.segment)
+        if settled.endsExtent { segments.extentEnded(in: settled.segment) }
         return settled.bytes
     }
 
     func purge(_ queue: QueueState, below end: UInt64) {
+        for extent in queue.extents where extent.first < end { segments.touch(extent.segment) }
         for segment in queue.purge(below: end) { segments.extentEnded(in: segment) }
     }
 

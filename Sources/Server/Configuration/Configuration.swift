@@ -27,6 +27,7 @@ package struct Configuration: Sendable, Equatable {
         package var minFreeDisk = ByteCount(1 << 30)
         package var packBelowLive = 0.5
         package var compression = Compression.zlib
+        package var retain = Interval.zero
     }
 
     /// How packed segments are stored.

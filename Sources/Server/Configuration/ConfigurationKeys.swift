@@ -20,7 +20,13 @@ enum ConfigurationKeys {
                 parse: { $0.number.flatMap { (0...0.9).contains($0) ? $0 : nil } }
             ),
             .choice("compression", \.compression),
-            .later("retain"), .later("on_damage"),
+            .duration(
+                "retain",
+                \.retain,
+                .seconds(1)...Interval.seconds(366 * 86400),
+                zero: "do not keep them"
+            ),
+            .later("on_damage"),
         ]
     }
 

@@ -102,8 +102,8 @@ import Testing
 
     @Test("a newer version is told from damage")
     func newerVersion() {
-        let bytes = forged(encoded(state())) { $0[8] = 3 }
-        #expect(throws: CheckpointFault.newerVersion(3)) {
+        let bytes = forged(encoded(state())) { $0[8] = 4 }
+        #expect(throws: CheckpointFault.newerVersion(4)) {
             try CheckpointFormat.decode(bytes.span.bytes)
         }
     }

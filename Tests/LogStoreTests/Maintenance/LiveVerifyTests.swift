@@ -55,7 +55,7 @@ import Testing
                 store.store.settle(queue, settled, bytes: 700, reason: 1)
             }
             store.now = store.now.advanced(by: .milliseconds(1))
-            if index % 20 == 0 { store.store.tick(now: store.now) }
+            if index % 20 == 0 { store.store.tick(store.instant) }
             store.run()
         }
         store.close()

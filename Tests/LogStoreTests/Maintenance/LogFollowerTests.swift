@@ -75,7 +75,7 @@ import Testing
             followed.store.store.purge(followed.queue, below: EntrySequence(580))
             for _ in 0..<8 {
                 followed.store.now = followed.store.now.advanced(by: .seconds(2))
-                followed.store.store.tick(now: followed.store.now)
+                followed.store.store.tick(followed.store.instant)
                 followed.store.run()
             }
             #expect(try !PosixFileSystem().list(directory).contains(FileNames.segment(1)))

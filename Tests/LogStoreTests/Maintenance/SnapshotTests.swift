@@ -45,7 +45,7 @@ import Testing
             for _ in 1...400 {
                 Self.send(store, queue)
                 store.now = store.now.advanced(by: .seconds(1))
-                store.store.tick(now: store.now)
+                store.store.tick(store.instant)
                 store.run()
             }
             store.close()
@@ -134,7 +134,7 @@ import Testing
                 store.store.settle(queue, settled, bytes: 700, reason: 1)
             }
             store.now = store.now.advanced(by: .milliseconds(1))
-            if index % 20 == 0 { store.store.tick(now: store.now) }
+            if index % 20 == 0 { store.store.tick(store.instant) }
             store.run()
         }
         store.close()

@@ -187,7 +187,7 @@ import Testing
             // The first queue's next sequence: behind header, segment lines, and id and name length.
             let segments = Int(bytes[68])
             let dropped = Int(bytes[72])
-            bytes[96 + segments * 48 + dropped * 16 + 8] += 1
+            bytes[96 + segments * 56 + dropped * 16 + 8] += 1
             for index in 12..<16 { bytes[index] = 0 }
             let crc = Checksum.crc32c(0, bytes.span.bytes)
             for index in 0..<4 { bytes[12 + index] = UInt8(crc >> (index * 8) & 0xFF) }

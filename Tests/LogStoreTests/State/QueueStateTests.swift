@@ -33,9 +33,10 @@ import Testing
     func extentEnds() throws {
         let queue = queue()
         for sequence in (11...19 as ClosedRange<UInt64>) {
-            #expect(try #require(queue.settle(sequence, bytes: 5)).endedExtent == nil)
+            #expect(try !#require(queue.settle(sequence, bytes: 5)).endsExtent)
         }
-        #expect(try #require(queue.settle(20, bytes: 5)).endedExtent == 2)
+        let settled = try #require(queue.settle(20, bytes: 5))
+        #expect(settled.endsExtent && settled.segment == 2)
         #expect(queue.settle(20, bytes: 5) == nil)
         #expect(queue.settle(31, bytes: 5) == nil)
         #expect(queue.extents.map(\.segment) == [1, 3])

@@ -28,7 +28,7 @@ import Testing
     func twoSteps() {
         var table = table(sealed: 2)
         table.extentEnded(in: 1)
-        table.drop(at: 7)
+        table.drop(table.dead, at: 7)
         #expect(table[1] == nil)
         #expect(table.absent.map(\.segment) == [1])
         expectHolds(table.takeRemovable(oldestCheckpoint: 6) == [])
@@ -47,11 +47,11 @@ import Testing
         table.pack(packed, bytes: 50, liveBytes: 20)
         #expect(table[1]?.file == packed)
         #expect(table.hasFilesToLeave)
-        table.drop(at: 3)
+        table.drop(table.dead, at: 3)
         expectHolds(table.takeRemovable(oldestCheckpoint: 2) == [])
         expectHolds(table.takeRemovable(oldestCheckpoint: 3) == [sealed])
         table.extentEnded(in: 1)
-        table.drop(at: 4)
+        table.drop(table.dead, at: 4)
         expectHolds(table.takeRemovable(oldestCheckpoint: 4) == [packed])
         expectHolds(table.takeGeneration() == packed.generation + 1)
     }
