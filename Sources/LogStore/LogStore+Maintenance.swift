@@ -4,6 +4,22 @@ import Base
 extension LogStore {
     // MARK: Checkpoints
 
+    /// A segment is complete.
+    ///
+    /// Its seal calls for a checkpoint, unless the last one was so large that they would be most of
+    /// what is written: a large state with small segments.
+    func sealed(_ segment: UInt32, bytes: Int) {
+        restingSince[segment] = turnTime
+        sealedBytes += bytes
+        if sealedBytes >= 4 * checkpointBytes { checkpointWanted = true }
+    }
+
+    /// The time between checkpoints that only serve to give disk back: longer where a checkpoint
+    /// takes the loop's time and the disk's.
+    var checkpointInterval: Interval {
+        max(options.checkpointInterval, .milliseconds(UInt64(checkpointBytes) >> 13))
+    }
+
     /// Encodes the state as it is now; the file is written once the log is durable up to here.
     func captureCheckpoint(now: MonotonicTime) {
         guard checkpointWanted, !isCheckpointing, capturedCheckpoint == nil, !isInUnit else {
@@ -24,6 +40,8 @@ extension LogStore {
             nextGroup: nextGroup,
             epoch: epoch
         )
+        checkpointBytes = bytes.count
+        sealedBytes = 0
         let kept = checkpoints.sorted()
         let job = CheckpointJob(
             number: number,
@@ -58,13 +76,15 @@ extension LogStore {
             if state.segments[file.segment] == nil { forget(file) }
             // What a packed form replaced may still be read, by a tool; such a file must not change.
             let isReplaced = file.isPacked || state.segments[file.segment] != nil
-            if options.preallocates, spares.count < 2, !isPreparing, !isSpaceLow, !isReplaced {
-                prepareSpare(recycling: file)
+            let ready = spares.count + recyclable.count + (isPreparing ? 1 : 0)
+            if options.preallocates, ready <= Self.sparesMax, !isSpaceLow, !isReplaced {
+                recyclable.append(file)
             } else {
                 gone.append(file)
             }
         }
         if !gone.isEmpty { jobs.append(.remove(gone)) }
+        prepareSpare()
         submit(now: now)
     }
 
@@ -94,9 +114,18 @@ extension LogStore {
         let bytes: Int
     }
 
-    func prepareSpare(recycling file: SegmentFile? = nil) {
-        guard options.preallocates, !isPreparing, file != nil || spares.isEmpty else { return }
+    /// One to take at once, and one for the time until the next dropped file.
+    ///
+    /// While the log grows a third one waits as it is, for files are dropped in fits and starts.
+    private static var sparesMax: Int { 2 }
+
+    /// Makes a file ready: one that served before, or a new one if none stands ready.
+    func prepareSpare() {
+        guard options.preallocates, !isPreparing else { return }
+        let recycles = !recyclable.isEmpty && spares.count < Self.sparesMax
+        guard recycles || spares.isEmpty else { return }
         isPreparing = true
+        let file = recycles ? recyclable.removeFirst() : nil
         if file == nil { space.claim(options.segmentBytes) }
         jobs.append(
             .prepareSpare(
@@ -109,6 +138,13 @@ extension LogStore {
             )
         )
         nextSpare += 1
+    }
+
+    /// Gives back the disk of files that are kept for a log that does not grow any more.
+    func giveUpRecyclable() {
+        guard !recyclable.isEmpty else { return }
+        jobs.append(.remove(recyclable))
+        recyclable = []
     }
 
     func sparePrepared(_ job: SpareJob, bytes: Int, _ error: FileError?) {
@@ -127,6 +163,7 @@ extension LogStore {
             if let file = job.recycles { state.segments.left(file) }
             spares.append(Spare(number: job.number, bytes: bytes))
             spareRefusal = nil
+            prepareSpare()
         }
         updateRefusal()
         updatePressure()

@@ -125,8 +125,6 @@ extension LogStore {
             restingSince[number] = nil
             if state.segments[number]?.file == job.source {
                 state.segments.pack(job.target, bytes: fileBytes, liveBytes: job.liveBytes)
-                checkpointWanted = true
-                submit(now: now)
             } else {
                 // All of it was settled meanwhile.
                 jobs.append(.remove([job.target]))

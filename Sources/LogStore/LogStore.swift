@@ -56,6 +56,8 @@ package final class LogStore {
     var spares: [Spare] = []
     var nextSpare: UInt64 = 1
     var isPreparing = false
+    /// Files of dropped segments that will be made ready when one that is was taken.
+    var recyclable: [SegmentFile] = []
     var spareRefusal: String?
     var space = SpaceAccount()
     /// The rest of a write that found the disk full, for the next tick.
@@ -71,6 +73,9 @@ package final class LogStore {
     var checkpoints: [UInt64]
     var nextCheckpoint: UInt64
     var checkpointedAt = MonotonicTime(nanoseconds: 0)
+    /// Bytes of the last checkpoint, and of segments sealed since.
+    var checkpointBytes = 0
+    var sealedBytes = 0
     var openReads = 0
 
     // Packing.
@@ -452,7 +457,7 @@ package final class LogStore {
         addWriteSteps()
         steps.append(.seal(segment: segment, length: tail.end.offset))
         state.segments.seal(segment, length: tail.end.offset, footerOffset: footerOffset)
-        restingSince[segment] = turnTime
+        sealed(segment, bytes: tail.end.offset)
         for queue in activeQueues {
             if !queue.extents.isEmpty, !queue.activeOffsets.isEmpty {
                 let list = Postings(first: queue.activeFirst, offsets: queue.activeOffsets)
@@ -473,7 +478,6 @@ package final class LogStore {
         handedTo = tail.end
         state.segments.begin(next)
         beginSegment(spare: spare, createdMilliseconds: 0)
-        checkpointWanted = true
         prepareSpare()
         askForSpace()
         updateRefusal()
@@ -552,11 +556,12 @@ package final class LogStore {
         let now = instant.monotonic
         noteTime(instant.wall)
         if checkpointFailed || state.segments.hasFilesToLeave || !droppable().isEmpty,
-            now.since(checkpointedAt) >= options.checkpointInterval
+            now.since(checkpointedAt) >= checkpointInterval
         {
             checkpointWanted = true
         }
         if case .every = options.fsync, syncedTo < writtenTo, isSyncDue(now) { forcesSync = true }
+        if isQuiet { giveUpRecyclable() }
         if spares.isEmpty { prepareSpare() }
         for job in readsToRetry { jobs.append(.read(job)) }
         readsToRetry = []

@@ -12,6 +12,19 @@ final class ManualStore {
     private let worker: StoreWorker<SimulatedFileSystem>
     private var writer: SegmentWriter<SimulatedFileSystem>
     private(set) var jobs: [StoreJob] = []
+    /// Bytes that the jobs wrote.
+    private(set) var written = Written()
+
+    /// Bytes by what they were written for.
+    struct Written {
+        var log = 0
+        var checkpoints = 0
+        /// Zeros in files that stand ready.
+        var spares = 0
+        var packed = 0
+
+        var all: Int { log + checkpoints + spares + packed }
+    }
     var now = MonotonicTime(nanoseconds: 0)
     var wall = WallTime(milliseconds: 1_000_000)
     var instant: Instant { Instant(monotonic: now, wall: wall) }
@@ -85,7 +98,17 @@ final class ManualStore {
     }
 
     func perform(_ job: StoreJob) -> StoreResult {
-        if case .write(let job) = job { writer.perform(job) } else { worker.perform(job) }
+        let result =
+            if case .write(let job) = job { writer.perform(job) } else { worker.perform(job) }
+        switch result {
+        case .written(let job, _): written.log += job.steps.reduce(0) { $0 + $1.byteCount }
+        case .checkpointed(let job, _): written.checkpoints += job.bytes.count
+        case .sparePrepared(let job, let bytes, _):
+            written.spares += job.recycles == nil ? bytes : 0
+        case .packed(_, .packed(let bytes, _)): written.packed += bytes
+        case .read, .removed, .packed, .space: break
+        }
+        return result
     }
 
     func complete(_ result: StoreResult) {
