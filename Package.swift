@@ -52,10 +52,15 @@ let package = Package(
             pkgConfig: "zlib",
             providers: [.apt(["zlib1g-dev"])]
         ),
+        .systemLibrary(
+            name: "CZstd",
+            pkgConfig: "libzstd",
+            providers: [.apt(["libzstd-dev"])]
+        ),
         .target(name: "Base", swiftSettings: strict),
         .target(
             name: "LogStore",
-            dependencies: ["Base", "CChecksum", "CZlib", collections],
+            dependencies: ["Base", "CChecksum", "CZlib", "CZstd", collections],
             cSettings: gnuSource,
             swiftSettings: strict + uncheckedInRelease
         ),

@@ -63,10 +63,8 @@ package struct LogStoreOptions: Sendable, Equatable {
     package var packColdAfter = Interval.seconds(60)
     /// Bytes of segments packed in a second, on average; a quarter of it where only compression gains.
     package var packBytesPerSecond = 128 << 20
-    /// Whether packed blocks are compressed.
-    package var compresses = true
-
-    var packCodec: BlockCodec { compresses ? .zlib : .stored }
+    /// How packed blocks are compressed.
+    package var packCodec = BlockCodec.zstd
 
     /// Time between checkpoints that only serve to give disk back.
     package var checkpointInterval = Interval.seconds(1)

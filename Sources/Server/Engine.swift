@@ -242,7 +242,12 @@ extension Configuration {
         )
         options.packBelowLive = storage.packBelowLive
         options.retain = storage.retain
-        options.compresses = storage.compression == .zlib
+        options.packCodec =
+            switch storage.compression {
+            case .zstd: .zstd
+            case .zlib: .zlib
+            case .none: .stored
+            }
         options.minFreeDiskBytes = storage.minFreeDisk.bytes
         options.fsync =
             switch storage.fsync {

@@ -314,7 +314,7 @@ import Testing
             "PackedHeader",
             encoded,
             [
-                "magic": Array("RATORPAK".utf8), "version": bytes(UInt32(1)),
+                "magic": Array("RATORPAK".utf8), "version": bytes(UInt32(2)),
                 "checksum": bytes(HandDecoder.crc32c(0, zeroed)),
                 "store id": bytes(header.store.high) + bytes(header.store.low),
                 "segment": bytes(UInt64(0x2122_2324)), "generation": bytes(UInt64(0x3132_3334)),

@@ -148,7 +148,7 @@ final class Simulation {
         options.packColdAfter = .milliseconds(random.oneIn(2) ? 1 : 20)
         options.packBytesPerSecond = 1 << 30
         options.packBelowLive = random.oneIn(2) ? 0.5 : 0.9
-        options.compresses = !random.oneIn(4)
+        options.packCodec = BlockCodec.allCases.randomElement(using: &random) ?? .stored
         options.reserveBytes = random.oneIn(2) ? 0 : 8 << 10
         options.checkpointInterval = .milliseconds(random.oneIn(2) ? 1 : 20)
         if random.oneIn(4) { options.retain = .milliseconds(.random(in: 1...100, using: &random)) }

@@ -1,16 +1,20 @@
 import CZlib
+import CZstd
 
 /// How the bytes of a packed block are stored (`docs/format.md`, "Block record").
-enum BlockCodec: UInt16, Sendable {
+package enum BlockCodec: UInt16, Sendable, CaseIterable {
     case stored = 0
     /// A zlib stream (RFC 1950).
     case zlib = 1
+    /// A Zstandard frame (RFC 8878).
+    case zstd = 2
 
     /// The bytes as this codec stores them; nil if that would not be shorter.
     func encode(_ plain: [UInt8]) -> [UInt8]? {
         switch self {
         case .stored: plain
         case .zlib: Self.deflate(plain)
+        case .zstd: Self.compress(plain)
         }
     }
 
@@ -20,6 +24,7 @@ enum BlockCodec: UInt16, Sendable {
         case .stored:
             stored.byteCount == plainCount ? stored.array(0..<plainCount) : nil
         case .zlib: Self.inflate(stored, plainCount: plainCount)
+        case .zstd: Self.decompress(stored, plainCount: plainCount)
         }
     }
 
@@ -31,6 +36,25 @@ enum BlockCodec: UInt16, Sendable {
             count = status == Z_OK ? Int(length) : 0
         }
         return bytes.isEmpty ? nil : bytes
+    }
+
+    // Level 1, too: level 3 saves nothing more here.
+    private static func compress(_ plain: [UInt8]) -> [UInt8]? {
+        let bytes = [UInt8](unsafeUninitializedCapacity: plain.count) { buffer, count in
+            let length = ZSTD_compress(buffer.baseAddress, plain.count, plain, plain.count, 1)
+            count = ZSTD_isError(length) == 0 ? length : 0
+        }
+        return bytes.isEmpty ? nil : bytes
+    }
+
+    private static func decompress(_ stored: RawSpan, plainCount: Int) -> [UInt8]? {
+        let bytes = [UInt8](unsafeUninitializedCapacity: plainCount) { buffer, count in
+            let length = stored.withUnsafeBytes { source in
+                ZSTD_decompress(buffer.baseAddress, plainCount, source.baseAddress, source.count)
+            }
+            count = ZSTD_isError(length) == 0 ? length : 0
+        }
+        return bytes.count == plainCount ? bytes : nil
     }
 
     private static func inflate(_ stored: RawSpan, plainCount: Int) -> [UInt8]? {

@@ -19,7 +19,8 @@ package struct SegmentFile: Hashable, Sendable {
 struct PackedHeader: Equatable, Sendable {
     static let byteCount = 64
     static let magic: UInt64 = 0x4B41_5052_4F54_4152  // "RATORPAK" as bytes
-    static let formatVersion: UInt32 = 1
+    /// Version 1 knew no codec 2.
+    static let formatVersion: UInt32 = 2
 
     let store: StoreID
     let file: SegmentFile
@@ -53,7 +54,7 @@ struct PackedHeader: Equatable, Sendable {
             throw .badChecksum
         }
         let version = bytes.uint32(at: 8)
-        guard version == formatVersion else { throw .newerVersion(version) }
+        guard (1...formatVersion).contains(version) else { throw .newerVersion(version) }
         return PackedHeader(
             store: StoreID(high: bytes.uint64(at: 16), low: bytes.uint64(at: 24)),
             file: SegmentFile(

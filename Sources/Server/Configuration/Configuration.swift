@@ -26,12 +26,12 @@ package struct Configuration: Sendable, Equatable {
         package var segmentSize = ByteCount(64 << 20)
         package var minFreeDisk = ByteCount(1 << 30)
         package var packBelowLive = 0.5
-        package var compression = Compression.zlib
+        package var compression = Compression.zstd
         package var retain = Interval.zero
     }
 
     /// How packed segments are stored.
-    package enum Compression: String, Sendable, CaseIterable { case zlib, none }
+    package enum Compression: String, Sendable, CaseIterable { case zstd, zlib, none }
 
     /// When a receipt may be given for a persistent message.
     package enum Fsync: Sendable, Equatable {

@@ -154,9 +154,14 @@ import Testing
         #expect(try names(store, "segment").count == 1)
     }
 
-    @Test("resting messages are compressed to less than 40 percent, and served")
-    func cold() throws {
-        let store = try ManualStore(Self.options)
+    @Test(
+        "resting messages are compressed to less than 40 percent, and served",
+        arguments: [BlockCodec.zlib, .zstd]
+    )
+    func cold(_ codec: BlockCodec) throws {
+        var options = Self.options
+        options.packCodec = codec
+        let store = try ManualStore(options)
         let queue = store.store.declare("/queue/a")
         send(10_000, store, queue)
         rest(store, seconds: 30)
