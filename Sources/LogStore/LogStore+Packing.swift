@@ -7,6 +7,12 @@ import Base
 /// that a start might still have to replay. A message is copied once, and again each time that half of
 /// what was packed with it is done with.
 extension LogStore {
+    /// A segment that was worth packing, with the queues that have something unsettled in it.
+    struct PackCandidate {
+        let segment: UInt32
+        var queues: Set<QueueID> = []
+    }
+
     /// What is live in one segment, over all queues.
     private struct Live {
         var bytes: UInt64 = 0
@@ -15,45 +21,88 @@ extension LogStore {
         /// About what a packed form without compression takes; never 0, for what has no bytes takes room,
         /// too.
         var packedBytes: Int { Int(clamping: bytes) + entries * 48 + 512 }
+
+        mutating func add(_ extent: Extent) {
+            bytes += extent.liveBytes
+            entries += Int(extent.liveCount)
+        }
     }
 
     /// Once per tick.
     func tickPacking(now: MonotonicTime) {
         if firstTick == nil { firstTick = now }
         isQuiet = takeQuiet()
+        guard options.packs, !isPacking else { return }
+        if now >= rankNotBefore { rankCandidates(now: now) }
         pickPacking(now: now)
     }
 
-    /// Starts packing the segment that gains most, if one is worth it.
+    /// Lists the segments that are worth packing, those that gain most last.
     ///
-    /// Linear in the extents.
-    private func pickPacking(now: MonotonicTime) {
-        guard options.packs, !isPacking, now >= packNotBefore, let covered = checkpointedTo else {
-            return
+    /// Linear in the extents, and put off in the same measure, so that many of them do not take the
+    /// loop's time from messages.
+    private func rankCandidates(now: MonotonicTime) {
+        var live: [UInt32: Live] = [:]
+        var extents: UInt64 = 0
+        for queue in state.queues.values {
+            extents += UInt64(queue.extents.count)
+            for extent in queue.extents { live[extent.segment, default: Live()].add(extent) }
         }
-        let live = liveInSegments()
-        var best: (info: SegmentInfo, gain: Int)?
-        var coldest: SegmentInfo?
-        for info in state.segments.segments.values {
-            guard info.isSealed, info.liveExtents > 0, info.number < covered.segment,
-                !isRetained(info), !unpackable.contains(info.number), let live = live[info.number]
-            else { continue }
+        rankNotBefore = now.advanced(by: Interval(nanoseconds: extents * 1_000))
+        var ranked: [(number: UInt32, gain: Int)] = []
+        for info in state.segments.segments.values where isPackable(info) {
+            guard let live = live[info.number] else { continue }
             let gain = gain(info, live)
-            if gain > 0, best.map({ ($0.gain, info.number) < (gain, $0.info.number) }) ?? true {
-                best = (info, gain)
-            }
-            if isQuiet, info.generation == 0, !incompressible.contains(info.number),
-                now.since(restingSince[info.number] ?? firstTick ?? now) >= options.packColdAfter,
-                info.number < coldest?.number ?? .max
-            {
-                coldest = info
+            if gain > 0 || isWorthCompressing(info, now: now) { ranked.append((info.number, gain)) }
+        }
+        // Of those that only compression makes smaller, the oldest first.
+        ranked.sort { ($0.gain, $1.number) < ($1.gain, $0.number) }
+        packCandidates = ranked.suffix(Self.candidatesMax).map { PackCandidate(segment: $0.number) }
+        let places = Dictionary(
+            uniqueKeysWithValues: packCandidates.indices.map { (packCandidates[$0].segment, $0) }
+        )
+        for (id, queue) in state.queues where !places.isEmpty {
+            for extent in queue.extents {
+                if let place = places[extent.segment] {
+                    packCandidates[place].queues.insert(QueueID(id))
+                }
             }
         }
-        if let best {
-            pack(best.info, live[best.info.number] ?? Live(), needsCompression: false)
-        } else if let coldest, options.packCodec != .stored {
-            pack(coldest, live[coldest.number] ?? Live(), needsCompression: true)
+    }
+
+    private static var candidatesMax: Int { 1_024 }
+
+    /// Starts packing the best of the listed segments that is still worth it.
+    private func pickPacking(now: MonotonicTime) {
+        while !isPacking, now >= packNotBefore, let candidate = packCandidates.popLast() {
+            guard let info = state.segments[candidate.segment], isPackable(info) else { continue }
+            var unsettled = Live()
+            var extents: [QueueID: [Extent]] = [:]
+            for id in candidate.queues {
+                guard let found = state.queue(id)?.extents(in: info.number), !found.isEmpty else {
+                    continue
+                }
+                for extent in found { unsettled.add(extent) }
+                extents[id] = Array(found)
+            }
+            let gains = gain(info, unsettled) > 0
+            if gains || isWorthCompressing(info, now: now) {
+                pack(info, extents, unsettled, needsCompression: !gains)
+            }
         }
+    }
+
+    private func isPackable(_ info: SegmentInfo) -> Bool {
+        guard let covered = checkpointedTo else { return false }
+        return info.isSealed && info.liveExtents > 0 && info.number < covered.segment
+            && !isRetained(info) && !unpackable.contains(info.number)
+    }
+
+    /// Whether a segment has rested, and now is the time to compress it.
+    private func isWorthCompressing(_ info: SegmentInfo, now: MonotonicTime) -> Bool {
+        isQuiet && options.packCodec != .stored && info.generation == 0
+            && !incompressible.contains(info.number)
+            && now.since(restingSince[info.number] ?? firstTick ?? now) >= options.packColdAfter
     }
 
     /// Bytes that packing a segment gives back; 0 if it is not worth it.
@@ -68,17 +117,6 @@ extension LogStore {
         return gain >= options.packGainBytesMin ? gain : 0
     }
 
-    private func liveInSegments() -> [UInt32: Live] {
-        var live: [UInt32: Live] = [:]
-        for queue in state.queues.values {
-            for extent in queue.extents {
-                live[extent.segment, default: Live()].bytes += extent.liveBytes
-                live[extent.segment, default: Live()].entries += Int(extent.liveCount)
-            }
-        }
-        return live
-    }
-
     /// Whether hardly anything was appended or read since the last call.
     private func takeQuiet() -> Bool {
         let end = tail.end
@@ -90,12 +128,12 @@ extension LogStore {
             && end.offset - quietEnd.offset < 1 << 20
     }
 
-    private func pack(_ info: SegmentInfo, _ unsettled: Live, needsCompression: Bool) {
-        var live: [QueueID: [Extent]] = [:]
-        for queue in state.queues.values {
-            let extents = queue.extents.filter { $0.segment == info.number }
-            if !extents.isEmpty { live[queue.id] = extents }
-        }
+    private func pack(
+        _ info: SegmentInfo,
+        _ live: [QueueID: [Extent]],
+        _ unsettled: Live,
+        needsCompression: Bool
+    ) {
         let target = SegmentFile(
             segment: info.number,
             generation: state.segments.takeGeneration()

@@ -82,6 +82,9 @@ package final class LogStore {
 
     var isPacking = false
     var packNotBefore = MonotonicTime(nanoseconds: 0)
+    /// Segments to pack, the best last; listed anew from `rankNotBefore` on.
+    var packCandidates: [PackCandidate] = []
+    var rankNotBefore = MonotonicTime(nanoseconds: 0)
     var firstTick: MonotonicTime?
     /// Everything before it is in a checkpoint that is on disk; nil until one was written.
     var checkpointedTo: LogPosition?
@@ -500,7 +503,7 @@ package final class LogStore {
     /// The posting lists for a footer: of each queue, its entries from the first unsettled one on.
     func footerSources() -> [SegmentFooter.Source] {
         activeQueues.compactMap { queue in
-            let extents = queue.extents.filter { $0.segment == tail.segment }
+            let extents = queue.extents(in: tail.segment)
             // Without the places of all of them, which damage can take, readers look for themselves.
             guard let first = extents.first?.firstUnsettled(from: 0), first >= queue.activeFirst,
                 first - queue.activeFirst < UInt64(queue.activeOffsets.count)

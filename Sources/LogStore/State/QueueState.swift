@@ -161,6 +161,19 @@ final class QueueState {
         return low
     }
 
+    /// The extents in one segment; a queue's extents lie in segments of rising numbers.
+    func extents(in segment: UInt32) -> ArraySlice<Extent> {
+        var low = 0
+        var high = extents.count
+        while low < high {
+            let middle = (low + high) / 2
+            if extents[middle].segment < segment { low = middle + 1 } else { high = middle }
+        }
+        var end = low
+        while end < extents.count, extents[end].segment == segment { end += 1 }
+        return extents[low..<end]
+    }
+
     /// Takes over what a checkpoint held.
     func restore(extents: [Extent], deliveryCounts: [UInt64: UInt32]) {
         self.extents = extents
