@@ -13,6 +13,8 @@ import Testing
 /// `v2`, with checkpoints of version 2, has four packed segments and an active one: of 300 messages
 /// (`message N ` twenty times, header `n:N`) to `/queue/orders` every tenth is unsettled.
 ///
+/// `v3-packed` is the same, with packed segments of version 2 in Zstandard's compression, two of them.
+///
 /// `v3`, with checkpoints of version 3, has three segments that `retain` keeps: of 120 messages
 /// (`message N`, header `n:1`) to `/queue/orders` only number 70 is unsettled; the rest was settled
 /// before 2023-11-14T22:13:23Z.
@@ -104,16 +106,17 @@ import Testing
 
     @Test(
         "a store with packed segments opens with everything in it, also without checkpoints",
-        arguments: [true, false]
+        arguments: [("v2", 4), ("v3-packed", 2)],
+        [true, false]
     )
-    func packedSegments(hasCheckpoints: Bool) throws {
-        try withCopy("v2") { directory in
+    func packedSegments(fixture: (name: String, packed: Int), hasCheckpoints: Bool) throws {
+        try withCopy(fixture.name) { directory in
             let files = PosixFileSystem()
             for name in try files.list(directory) where name.hasSuffix(".chk") && !hasCheckpoints {
                 try files.remove(directory + "/" + name)
             }
             let report = try Verifier.run(files, directory: directory)
-            #expect(report.isSound && report.packedSegments == 4)
+            #expect(report.isSound && report.packedSegments == fixture.packed)
             var store = try FormatStore(directory)
             defer { store.close() }
             #expect(store.log.queueNames.map(\.name) == ["/queue/orders"])
