@@ -63,6 +63,41 @@ def replay_exact(environment):
     daemon.stop()
 
 
+@test("retain keeps what was acknowledged for replay, over kill -9, and gives its disk back later")
+def replay_retained(environment):
+    config = '[storage]\nsegment_size = "64KiB"\nmin_free_disk = "0"\nretain = "%s"\n'
+    daemon = environment.daemon(config % "1h")
+    body = b"x" * 1000
+    with daemon.connect() as client:
+        for number in range(500):
+            client.write("SEND", body=b"%d %s" % (number, body), destination="/queue/jobs")
+        client.send("/queue/jobs", b"last")
+        client.subscribe("/queue/jobs", prefetch_count="100")
+        for _ in range(501):
+            client.ack(client.expect_message())
+    segments = lambda: [path for path in environment.data.iterdir()
+                        if path.name.startswith("segment-")]
+    daemon.kill()
+    daemon = environment.daemon(config % "1h")
+    with daemon.connect() as client:  # new segments and checkpoints, which would let the old ones go
+        for _ in range(200):
+            client.send("/queue/other", body)
+    status, report = environment.log_tool_json("inspect", "--live", environment.data)
+    assert status == 0 and report["totals"]["retained_bytes"] > 500_000, report["totals"]
+    other, address = target(environment)
+    status, report = environment.log_tool_json(
+        "replay", "--live", environment.data, "--to", address, "--settled",
+        "--queue", "/queue/jobs")
+    assert status == 0 and report["sent"] == 501, report
+    frames = delivered(other, "/queue/jobs", 501)
+    assert [frame.body.split()[0] for frame in frames[:500]] == [b"%d" % n for n in range(500)]
+    other.stop()
+    daemon.stop()
+    daemon = environment.daemon(config % "1s")
+    until(lambda: len(segments()) <= 8, 20, "the disk of settled messages")
+    daemon.stop()
+
+
 @test("a replay stopped by Ctrl-C goes on behind its last receipt: nothing is missing or doubled")
 def replay_interrupted(environment):
     data = mixed_store(environment, fill=3000)
