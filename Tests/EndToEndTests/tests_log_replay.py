@@ -63,6 +63,40 @@ def replay_exact(environment):
     daemon.stop()
 
 
+@test("times, queues and places that are probably slips are named")
+def slips(environment):
+    data = mixed_store(environment)
+    for time, hint in (("1795489239", "For seconds, add 000"), ("2026-02-30T00:00:00Z", "such as"),
+                       ("yesterday", "such as"), ("-5", "--until")):
+        status, output, errors = environment.log_tool("dump", data, "--until", time)
+        assert status == 64 and hint in errors and not output, (time, status, errors)
+    assert environment.log_tool("dump", data, "--sequence=-5")[0] == 64
+    for verb in (("dump",), ("export",), ("tail", "-n", "5")):
+        status, output, errors = environment.log_tool(*verb, data, "--queue", "/queue/order")
+        assert status == 0 and not output, (verb, output)
+        assert "there is no queue /queue/order; the store has" in errors, errors
+        assert "/queue/orders" in errors, errors
+    link = environment.directory / "link"
+    link.symlink_to(environment.directory / "nowhere")
+    for out, hint in ((link, "is a symbolic link"), ("", "--out is empty")):
+        status, _, errors = environment.log_tool("repair", data, "--out", out)
+        assert status == 2 and hint in errors, (status, errors)
+    ready = environment.directory / "ready"
+    ready.mkdir(mode=0o711)
+    assert environment.log_tool("repair", data, "--out", ready)[0] == 0
+    assert ready.stat().st_mode & 0o777 == 0o711 and any(ready.iterdir())
+
+
+@test("going back to a time in a segment before the last finds no damage")
+def rewind_sealed(environment):
+    data = mixed_store(environment, fill=600)
+    times = [line["time"]
+             for line in lines(environment, "dump", data, "--body", "none")]
+    status, report = environment.log_tool_json(
+        "replay", data, "--until", times[10], "--out", environment.directory / "then")
+    assert status == 0 and report["damage"] == [], report
+
+
 @test("retain keeps what was acknowledged for replay, over kill -9, and gives its disk back later")
 def replay_retained(environment):
     config = '[storage]\nsegment_size = "64KiB"\nmin_free_disk = "0"\nretain = "%s"\n'

@@ -50,6 +50,7 @@ enum CivilTime {
             let month = number(&rest, 2), take(&rest, "-"), let day = number(&rest, 2),
             (1...12).contains(month), (1...31).contains(day),
             take(&rest, "T") || take(&rest, "t") || take(&rest, " "),
+            day <= days(year, month + 1, 1) - days(year, month, 1),
             let hour = number(&rest, 2), hour < 24, take(&rest, ":"),
             let minute = number(&rest, 2), minute < 60
         else { return nil }
@@ -81,7 +82,9 @@ enum CivilTime {
         return (hours * 60 + minutes) * (isWest ? -1 : 1)
     }
 
+    /// Days since 1970; the 13th month is the next year's first.
     private static func days(_ year: Int, _ month: Int, _ day: Int) -> Int {
+        if month > 12 { return days(year + 1, month - 12, day) }
         let shifted = month <= 2 ? year - 1 : year
         let era = shifted / 400
         let yearOfEra = shifted - era * 400
@@ -107,11 +110,26 @@ enum CivilTime {
 }
 
 /// A time on the command line: RFC 3339, or milliseconds since 1970.
-struct TimeArgument: ExpressibleByArgument {
+struct TimeArgument {
+    /// No message is from before 1973; so small a number is meant as something else.
+    private static let millisecondsMin: UInt64 = 100_000_000_000
+
     let milliseconds: UInt64
 
-    init?(argument: String) {
-        guard let value = UInt64(argument) ?? CivilTime.milliseconds(argument) else { return nil }
-        milliseconds = value
+    init(_ text: String) throws {
+        if let value = CivilTime.milliseconds(text) {
+            milliseconds = value
+        } else if let value = UInt64(text), value == 0 || value >= Self.millisecondsMin {
+            milliseconds = value
+        } else if let value = UInt64(text) {
+            throw ValidationError(
+                "\(text) is \(CivilTime.text(value)) in milliseconds since 1970. For seconds, add 000."
+            )
+        } else {
+            throw ValidationError(
+                "expected a time such as 2026-07-09T15:04:05Z or 2026-07-09T17:04:05+02:00, or "
+                    + "milliseconds since 1970."
+            )
+        }
     }
 }

@@ -82,7 +82,8 @@ struct Dump: ParsableCommand {
         return try MessageReader.runOnDisk(
             store.directory,
             isLive: store.live,
-            choice: choice
+            choice: choice,
+            queues: filter.noteIfNoneMatches
         ) { message, headers, body in
             let entries = filter.entries(message, headers)
             guard !entries.isEmpty else { return true }

@@ -55,6 +55,7 @@ struct Export: ParsableCommand {
             isLive: store.live,
             choice: .unsettled,
             queues: { found in
+                filter.noteIfNoneMatches(found)
                 for queue in found where filter.takes(queue: queue.name) {
                     ExportLine.write(queue, into: &line)
                     _ = output.write(line)

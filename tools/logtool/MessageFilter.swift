@@ -20,12 +20,14 @@ struct FilterArguments: ParsableArguments {
             milliseconds since 1970.
             """,
             valueName: "time"
-        )
+        ),
+        transform: TimeArgument.init
     )
     var from: TimeArgument?
 
     @Option(
-        help: ArgumentHelp("Only messages taken at that time or earlier.", valueName: "time")
+        help: ArgumentHelp("Only messages taken at that time or earlier.", valueName: "time"),
+        transform: TimeArgument.init
     )
     var until: TimeArgument?
 
@@ -47,7 +49,7 @@ struct FilterArguments: ParsableArguments {
     var headers: [HeaderArgument] = []
 }
 
-/// `A-B`, `A-`, `-B` or `A`.
+/// `A-B`, `A-` or `A`.
 struct SequenceArgument: ExpressibleByArgument {
     let range: ClosedRange<UInt64>
 
@@ -58,10 +60,9 @@ struct SequenceArgument: ExpressibleByArgument {
             omittingEmptySubsequences: false
         )
         let ends = parts.map { UInt64($0) }
-        guard zip(parts, ends).allSatisfy({ $0.isEmpty || $1 != nil }), argument != "-",
-            !argument.isEmpty
-        else { return nil }
-        let first = ends[0] ?? 0
+        guard let first = ends[0], parts.count == 1 || parts[1].isEmpty || ends[1] != nil else {
+            return nil
+        }
         let last = parts.count == 1 ? first : ends[1] ?? .max
         guard first <= last else { return nil }
         range = first...last
@@ -112,6 +113,18 @@ final class MessageFilter {
     }
 
     var isOpen: Bool { patterns.isEmpty }
+
+    /// A name that fits nothing is mostly a slip, and no output looks like an answer.
+    func noteIfNoneMatches(_ queues: [StoredQueue]) {
+        if isOpen || queues.contains(where: { takes(queue: $0.name) }) { return }
+        let asked = patterns.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ", ")
+        let names = queues.prefix(10).map(\.name).joined(separator: ", ")
+        let more = queues.count > 10 ? " and \(queues.count - 10) more" : ""
+        Terminal.complain(
+            "radiator-log: note: there is no queue \(asked); the store has "
+                + (queues.isEmpty ? "none" : names + more)
+        )
+    }
 
     func takes(queue name: String) -> Bool {
         if patterns.isEmpty { return true }

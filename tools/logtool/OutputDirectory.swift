@@ -14,6 +14,8 @@ struct OutputDirectory {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         self.path = path
+        if path.isEmpty { throw ToolFailure("--out is empty; give it a directory's name") }
+        try Self.checkPlace(path)
         if !(try Self.entries(path) ?? []).isEmpty {
             throw ToolFailure(
                 "\(path) is there already and not empty; give --out a directory that does not exist"
@@ -32,8 +34,30 @@ struct OutputDirectory {
         }
     }
 
+    /// An empty directory may be replaced, by its name and with its rights; nothing else.
+    private static func checkPlace(_ path: String) throws {
+        guard let place = status(path) else { return }
+        var above = stat()
+        if place.st_mode & S_IFMT == S_IFLNK {
+            throw ToolFailure("\(path) is a symbolic link; give --out the directory's own name")
+        }
+        if stat(parent(of: path), &above) == 0, above.st_dev != place.st_dev {
+            throw ToolFailure("\(path) is a mount point; give --out a directory inside of it")
+        }
+    }
+
+    private static func status(_ path: String) -> stat? {
+        var status = stat()
+        return lstat(path, &status) == 0 ? status : nil
+    }
+
     /// Gives the finished directory its name, durably.
     func commit() throws {
+        if let replaced = Self.status(path) {
+            // Without the right to do so the directory stays its maker's.
+            _ = chown(partial, replaced.st_uid, replaced.st_gid)
+            _ = chmod(partial, replaced.st_mode & 0o7777)
+        }
         guard rename(partial, path) == 0 else { throw Self.failure("rename", partial) }
         do throws(FileError) {
             try PosixFileSystem().syncDirectory(Self.parent(of: path))

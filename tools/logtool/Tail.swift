@@ -80,7 +80,8 @@ struct Tail: ParsableCommand {
                 directory,
                 isLive: true,
                 newestSegments: segments,
-                choice: .all
+                choice: .all,
+                queues: segments == 1 ? filter.noteIfNoneMatches : { _ in }
             ) { message, headers, body in
                 if let end, message.position >= end { return true }
                 let entries = message.entries.filter(filter.takes)

@@ -105,7 +105,7 @@ extension InspectorDirectory {
         let outcome = try replay.run(now: WallTime(milliseconds: 0))
         return FinalState(
             state: outcome.state,
-            end: outcome.end,
+            end: scope.end.map { min($0, outcome.end) } ?? outcome.end,
             outcome: outcome,
             replay: replay
         )
