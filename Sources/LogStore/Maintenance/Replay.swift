@@ -34,6 +34,8 @@ struct Replay<Files: FileSystem> {
     /// The file of the segment that was replayed last: its length now, and when it was begun.
     private var lastFile = (bytes: 0, preparedBytes: 0)
     private var lastHeaderIsDamaged = false
+    /// The replay ended in a segment where it was told to.
+    private var wasStopped = false
     /// Where the log goes on in a segment that is there; nil if it goes on in a new one.
     var openEnd: LogPosition? { endIsSealed ? nil : end }
     /// The segment that was replayed last.
@@ -271,7 +273,8 @@ struct Replay<Files: FileSystem> {
     /// True if this one is.
     private mutating func noteCutOff(_ segment: UInt32) -> Bool {
         let (bytes, preparedBytes) = lastFile
-        guard !endIsSealed, bytes < preparedBytes else { return false }
+        // A replay that was told to stop did not look for the footer, behind which nothing is prepared.
+        guard !endIsSealed, !wasStopped, bytes < preparedBytes else { return false }
         addDamage(segment, bytes, preparedBytes - bytes, "the end of the file was cut off")
         return true
     }
@@ -301,6 +304,7 @@ struct Replay<Files: FileSystem> {
             let offset = scanner.eventOffset
             let place = LogPosition(segment: segment, offset: offset)
             if isPastEnd(place) {
+                wasStopped = true
                 finishScan(scanner, .clean, segment, durable: LogPosition(value: 0))
                 return
             }

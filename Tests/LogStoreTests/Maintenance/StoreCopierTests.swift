@@ -173,7 +173,8 @@ struct NewStore {
             into: new.builder
         )
         #expect(report.cut.map { $0.segment < sample.segments.count } == true)
-        #expect(report.damage == [] && report.lost == [])
+        #expect(report.damage == [])
+        #expect(report.lost == [])
         let copied = try new.unsettled()
         #expect(copied.allSatisfy { $0.time <= cut.milliseconds })
         let all = try entries(sample.files, "", .all).filter { $0.time <= cut.milliseconds }
