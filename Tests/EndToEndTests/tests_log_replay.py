@@ -63,6 +63,19 @@ def replay_exact(environment):
     daemon.stop()
 
 
+@test("a message that the broker refuses is named with the broker's words, and counts as not sent")
+def replay_refused(environment):
+    data = mixed_store(environment)
+    other = environment.daemon('[create]\nallow = ["/queue/orders"]\n',
+                               data=environment.directory / "target")
+    status, report = environment.log_tool_json(
+        "replay", data, "--to", "stomp://127.0.0.1:%d" % other.address[1])
+    assert status == 3 and report["sent"] == 17 and report["uncertain"] == 0, report
+    assert "/queue/binary" in report["interrupted"] and "allow" in report["interrupted"], report
+    assert report["after"].startswith("/queue/orders:"), report
+    other.stop()
+
+
 @test("times, queues and places that are probably slips are named")
 def slips(environment):
     data = mixed_store(environment)

@@ -220,6 +220,7 @@ struct Replay: ParsableCommand {
                         headers: headers,
                         body: body
                     )
+                    bar.show(Self.progress(sender))
                 } catch {
                     interruption = error as? ToolFailure
                     return false
@@ -237,6 +238,11 @@ struct Replay: ParsableCommand {
         report(sender, interruption, damage)
         if interruption != nil { throw ExitStatus.unfinished }
         if !damage.isEmpty { throw ExitStatus.damage }
+    }
+
+    private static func progress(_ sender: ReplaySender) -> String {
+        let place = sender.last.map { ", the last one \($0.token)" } ?? ""
+        return "\(sender.confirmed) messages have their receipts\(place)"
     }
 
     private func report(

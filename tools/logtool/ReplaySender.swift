@@ -43,6 +43,7 @@ final class ReplaySender {
         connection = try StompConnection(address, login: login, passcode: passcode) {
             [unowned self] frame in
             if frame.command == .receipt { confirm(frame.integer(.receiptID)) }
+            if frame.command == .error { refuse(frame.integer(.receiptID)) }
         }
     }
 
@@ -59,6 +60,12 @@ final class ReplaySender {
         last = unconfirmed[count - 1].place
         confirmed += count
         unconfirmed.removeFirst(count)
+    }
+
+    /// A broker takes nothing more from a connection behind a frame that it refuses.
+    private func refuse(_ id: UInt64?) {
+        guard let id else { return }
+        unconfirmed.removeAll { $0.id >= id }
     }
 
     /// Sends one message; waits for its turn by the rate, and for receipts when the window is full.

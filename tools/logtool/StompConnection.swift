@@ -76,6 +76,7 @@ final class StompConnection {
                 parser.version = .v12
                 return
             }
+            if Interruption.isWanted { throw ToolFailure("interrupted; nothing was sent") }
             guard clock.now < deadline else {
                 throw ToolFailure("the broker does not answer; is it a STOMP broker?")
             }
@@ -158,6 +159,7 @@ final class StompConnection {
     private func takeFrames() throws {
         while let frame = try parse({ try parser.next() }) {
             if frame.command == .error {
+                try onFrame(frame)
                 throw ToolFailure("the broker ended it: \(Self.text(frame))")
             }
             try onFrame(frame)
@@ -171,7 +173,9 @@ final class StompConnection {
     }
 
     private static func text(_ frame: StompFrame) -> String {
-        frame.string(.message)
-            ?? String(decoding: frame.body.readableBytesView.prefix(200), as: UTF8.self)
+        let body = String(decoding: frame.body.readableBytesView.prefix(500), as: UTF8.self)
+        let detail = body.split(whereSeparator: \.isNewline).joined(separator: " ")
+        let parts = [frame.string(.message) ?? "", detail].filter { !$0.isEmpty }
+        return parts.joined(separator: ": ")
     }
 }
