@@ -157,6 +157,10 @@ extension LogStore {
         readsBehindSeal.removeAll { $0.segment < writtenTo.segment }
     }
 
+    func quarantined(_ report: QuarantineReport) {
+        if !report.isEmpty { notices.append(.quarantined(report)) }
+    }
+
     func finishRead(_ result: ReadResult) {
         if result.isWorthRetrying {
             readsToRetry.append(result.job)
@@ -193,7 +197,10 @@ extension LogStore {
                 }
         }
         for index in damage.indices { damage[index].queue = queue.name }
-        if !damage.isEmpty { notices.append(.damaged(damage)) }
+        if !damage.isEmpty {
+            jobs.append(.quarantine(damage))
+            notices.append(.damaged(Damage.merged(damage)))
+        }
         notices.append(.fetched(result))
     }
 }

@@ -148,6 +148,7 @@ extension LogStore {
                     live: live,
                     liveBytes: UInt64(unsettled.packedBytes),
                     codec: options.packCodec,
+                    blockBytes: options.packBlockBytes,
                     needsCompression: needsCompression
                 )
             )

@@ -655,6 +655,7 @@ package final class LogStore {
             sparePrepared(job, bytes: bytes, error)
         case .removed(let files, let error): removed(files, error)
         case .packed(let job, let outcome): packed(job, outcome, now: now)
+        case .quarantined(let report): quarantined(report)
         case .space(let freeBytes):
             space.answer(freeBytes)
             updateRefusal()

@@ -63,8 +63,20 @@ package struct LogStoreOptions: Sendable, Equatable {
     package var packColdAfter = Interval.seconds(60)
     /// Bytes of segments packed in a second, on average; a quarter of it where only compression gains.
     package var packBytesPerSecond = 128 << 20
+    /// Plain bytes of one packed block, which one message costs to read.
+    package var packBlockBytes = 128 << 10
     /// How packed blocks are compressed.
     package var packCodec = BlockCodec.zstd
+
+    /// What a start does where it finds damage.
+    package enum OnDamage: Sendable, Equatable {
+        /// It keeps the damaged bytes aside, reports them and serves the rest.
+        case quarantine
+        /// It changes nothing and does not start.
+        case refuse
+    }
+
+    package var onDamage = OnDamage.quarantine
 
     /// Time between checkpoints that only serve to give disk back.
     package var checkpointInterval = Interval.seconds(1)
@@ -82,6 +94,8 @@ package enum LogStoreError: Error, Equatable, Sendable, CustomStringConvertible 
     case newerFormat(file: String, version: UInt32, supported: UInt32)
     /// The directory holds files of two stores.
     case mixedStores(file: String)
+    /// There is damage, and `LogStoreOptions.onDamage` is `refuse`; never empty.
+    case damaged(directory: String, [Damage])
     /// The bytes of a file are damaged where no part of it can be used.
     case unusable(file: String, reason: String)
 
@@ -95,9 +109,21 @@ package enum LogStoreError: Error, Equatable, Sendable, CustomStringConvertible 
             "\(file) has format version \(version); this program reads up to \(supported)"
         case .mixedStores(let file):
             "\(file) belongs to another store than the rest of the directory"
+        case .damaged(let directory, let damage):
+            Self.refusal(directory, damage)
         case .unusable(let file, let reason):
             "\(file) cannot be used: \(reason)"
         }
+    }
+
+    private static func refusal(_ directory: String, _ damage: [Damage]) -> String {
+        let named = damage.prefix(3).map(\.description).joined(separator: " | ")
+        let more = damage.count > 3 ? " | and \(damage.count - 3) more" : ""
+        return
+            "the store \(directory) is damaged, and on_damage = \"refuse\": \(named)\(more). Nothing "
+            + "was changed. `radiator-log verify \(directory)` lists everything, `radiator-log repair "
+            + "\(directory) --out NEW` makes a new store of what is sound, and on_damage = "
+            + "\"quarantine\" starts with it"
     }
 }
 

@@ -75,7 +75,8 @@ package final class StoreDriver<Files: FileSystem> {
                 files,
                 directory: directory,
                 store: opened.store.id,
-                reserveBytes: opened.store.options.reserveBytes
+                reserveBytes: opened.store.options.reserveBytes,
+                minFreeBytes: opened.store.options.minFreeDiskBytes
             ),
             wake: wake
         )
@@ -110,7 +111,7 @@ package final class StoreDriver<Files: FileSystem> {
                 switch job {
                 case .write: writing
                 case .read: reading
-                case .checkpoint, .prepareSpare, .remove, .checkSpace: maintaining
+                case .checkpoint, .prepareSpare, .remove, .checkSpace, .quarantine: maintaining
                 case .pack: packing
                 }
             let hands = hands

@@ -11,6 +11,8 @@ package enum StoreJob: Sendable {
     case prepareSpare(SpareJob)
     case remove([SegmentFile])
     case pack(PackJob)
+    /// Keep copies of damaged bytes.
+    case quarantine([Damage])
     case checkSpace
 }
 
@@ -23,6 +25,7 @@ package enum StoreResult: Sendable {
     case sparePrepared(SpareJob, bytes: Int, FileError?)
     case removed([SegmentFile], FileError?)
     case packed(PackJob, PackOutcome)
+    case quarantined(QuarantineReport)
     case space(freeBytes: Int?)
 }
 
@@ -139,6 +142,8 @@ package struct PackJob: Sendable {
     /// About what they take without compression.
     let liveBytes: UInt64
     let codec: BlockCodec
+    /// Plain bytes at which a block is closed; a larger record has a block of its own.
+    let blockBytes: Int
     /// Only compression can gain anything.
     let needsCompression: Bool
 
@@ -176,6 +181,8 @@ package enum StoreNotice: Sendable {
     case damaged([Damage])
     /// So many segments with settled messages that `retain` would have kept go, for disk is short.
     case retentionShortened(segments: Int)
+    /// What was kept of damaged bytes, and what was not.
+    case quarantined(QuarantineReport)
     /// The store has ended.
     case failed(FileError)
 }

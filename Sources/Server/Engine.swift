@@ -45,13 +45,21 @@ final class Engine {
         let files = PosixFileSystem()
         let begin = SystemClock.now()
         var generator = SystemRandomNumberGenerator()
-        let opened = try Recovery.openOnDisk(
-            files,
-            directory: directory,
-            options: configuration.storeOptions,
-            now: begin.wall,
-            newID: StoreID(using: &generator)
-        )
+        let opened: Recovery<PosixFileSystem>.Opened
+        do throws(LogStoreError) {
+            opened = try Recovery.openOnDisk(
+                files,
+                directory: directory,
+                options: configuration.storeOptions,
+                now: begin.wall,
+                newID: StoreID(using: &generator)
+            )
+        } catch {
+            if case .damaged(_, let damage) = error {
+                for damage in damage { Self.log(damage, logger) }
+            }
+            throw error
+        }
         let target = NIOLoopBoundBox<Engine?>.makeEmptyBox(eventLoop: eventLoop)
         driver = StoreDriver(opened, files: files, directory: directory) {
             eventLoop.execute { target.value?.collect() }
@@ -102,7 +110,8 @@ final class Engine {
             metadata: metadata
         )
         metrics.damaged(report.damage.count)
-        for damage in report.damage { log(damage) }
+        for damage in report.damage { Self.log(damage, logger) }
+        log(report.quarantine)
         for reason in report.unusedCheckpoints {
             logger.warning("checkpoint not used", metadata: [LogKeys.reason: "\(reason)"])
         }
@@ -120,8 +129,17 @@ final class Engine {
         }
     }
 
-    private func log(_ damage: Damage) {
+    private static func log(_ damage: Damage, _ logger: Logger) {
         logger.error("damage in the store", metadata: [LogKeys.detail: "\(damage)"])
+    }
+
+    private func log(_ report: QuarantineReport) {
+        for file in report.kept {
+            logger.warning("damaged bytes kept aside", metadata: [LogKeys.file: "\(file)"])
+        }
+        for reason in report.notKept {
+            logger.warning("damaged bytes not kept aside", metadata: [LogKeys.reason: "\(reason)"])
+        }
     }
 
     /// The store wants to be asked about time: about once a second, or as often as it must sync.
@@ -164,7 +182,9 @@ final class Engine {
             switch notice {
             case .damaged(let list):
                 metrics.damaged(list.count)
-                for damage in list { log(damage) }
+                for damage in list { Self.log(damage, logger) }
+            case .quarantined(let report):
+                log(report)
             case .sendsRefused(let reason?):
                 logger.warning("SENDs are refused", metadata: [LogKeys.reason: "\(reason)"])
             case .sendsRefused(nil):
@@ -247,6 +267,11 @@ extension Configuration {
             case .zstd: .zstd
             case .zlib: .zlib
             case .none: .stored
+            }
+        options.onDamage =
+            switch storage.onDamage {
+            case .quarantine: .quarantine
+            case .refuse: .refuse
             }
         options.minFreeDiskBytes = storage.minFreeDisk.bytes
         options.fsync =

@@ -106,7 +106,7 @@ final class ManualStore {
         case .sparePrepared(let job, let bytes, _):
             written.spares += job.recycles == nil ? bytes : 0
         case .packed(_, .packed(let bytes, _)): written.packed += bytes
-        case .read, .removed, .packed, .space: break
+        case .read, .removed, .packed, .space, .quarantined: break
         }
         return result
     }

@@ -316,6 +316,7 @@ final class Simulation {
         case .prepareSpare(let job): "spare \(job.number) of \(job.recycles?.name ?? "zeros")"
         case .remove(let files): "remove \(files.map(\.name))"
         case .pack(let job): "pack \(job.source.name) into \(job.target.name)"
+        case .quarantine(let damage): "keep \(damage.count) damaged ranges"
         case .checkSpace: "space"
         }
     }
@@ -339,6 +340,8 @@ final class Simulation {
                 // A read that the process did not live to finish.
                 if files.isDead { break }
                 throw SimulationFailure(text: "sound bytes are called damaged: \(damage)")
+            case .quarantined:
+                break
             case .failed(let error):
                 note("the store has ended: \(error)")
                 failure = error

@@ -50,6 +50,7 @@ struct Inspect: ParsableCommand {
         if report.retainedBytes > 0 { text += "\(size(report.retainedBytes)) kept for replay, " }
         text += "\(size(report.onDiskBytes)) on disk"
         text += report.spareFiles > 0 ? ", \(report.spareFiles) prepared ahead\n" : "\n"
+        text += report.quarantined.text
         if let file = report.tornFile {
             text += "torn tail: \(size(report.tornBytes)) at the end of \(file), never confirmed\n"
         }
@@ -128,11 +129,14 @@ struct Inspect: ParsableCommand {
                     ("retained_bytes", .number(report.retainedBytes)),
                     ("on_disk_bytes", .number(report.onDiskBytes)),
                     ("spare_files", .number(report.spareFiles)),
+                    ("quarantined_files", .number(report.quarantined.count)),
+                    ("quarantined_bytes", .number(report.quarantined.reduce(0) { $0 + $1.bytes })),
                 ])
             ),
             ("torn_file", .optional(report.tornFile)),
             ("torn_bytes", .number(report.tornBytes)),
             ("damage", .array(report.damage.map(JSON.damage))),
+            ("quarantined", report.quarantined.json),
             ("notes", .array(report.notes.map { .string($0) })),
         ])
     }

@@ -62,6 +62,7 @@ struct Verify: ParsableCommand {
             text += "torn tail: \(ByteCount(torn.bytes)) in \(torn.file) at offset \(torn.offset), "
             text += store.live ? "unfinished or being written\n" : "never confirmed; no damage\n"
         }
+        text += report.quarantined.text
         for note in report.notes { text += "note: \(note)\n" }
         for damage in report.damage { text += "damage: \(damage)\n" }
         let count = report.damage.count
@@ -106,6 +107,7 @@ struct Verify: ParsableCommand {
             ("unsettled", .number(report.unsettled)),
             ("torn_tail", torn ?? .null),
             ("damage", .array(report.damage.map(JSON.damage))),
+            ("quarantined", report.quarantined.json),
             ("notes", .array(report.notes.map { .string($0) })),
         ])
     }

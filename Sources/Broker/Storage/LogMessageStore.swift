@@ -147,7 +147,7 @@ package final class LogMessageStore: MessageStore {
         case .pressure(let presses): .pressure(presses)
         case .sendsRefused(let reason): .sendsRefused(reason)
         case .failed(let error): .failed(error.description)
-        case .damaged, .retentionShortened: nil
+        case .damaged, .quarantined, .retentionShortened: nil
         }
     }
 

@@ -19,6 +19,11 @@ package enum FileNames {
     /// A prepared file that is to become a segment; what is in it means nothing.
     package static func spare(_ number: UInt64) -> String { "spare-\(padded(number)).tmp" }
 
+    /// A copy of damaged bytes (see `Quarantine`): of which file, from where, how many.
+    package static func quarantine(_ file: String, _ offset: Int, _ length: Int) -> String {
+        "quarantine-\(file)-\(offset)-\(length).bin"
+    }
+
     /// A file being written that gets its real name when it is complete.
     package static func temporary(_ name: String) -> String { name + ".tmp" }
 
@@ -29,6 +34,7 @@ package enum FileNames {
         case checkpoint(UInt64)
         /// Left over from an interrupted run, or a prepared spare; holds nothing.
         case temporary
+        case quarantine
         case lock
         case reserve
         case unknown
@@ -48,6 +54,7 @@ package enum FileNames {
             return .checkpoint(number)
         }
         if let file = packedFile(of: name) { return .packed(file) }
+        if isQuarantine(name) { return .quarantine }
         return .unknown
     }
 
@@ -57,7 +64,7 @@ package enum FileNames {
         if let number = number(in: name, "spare-", ".tmp") { return spare(number) == name }
         guard name.hasSuffix(".tmp") else { return false }
         switch kind(of: String(name.dropLast(4))) {
-        case .segment, .checkpoint, .packed: return true
+        case .segment, .checkpoint, .packed, .quarantine: return true
         case .temporary, .lock, .reserve, .unknown: return false
         }
     }
@@ -69,6 +76,23 @@ package enum FileNames {
             generation > 0, packed(segment, generation) == name
         else { return nil }
         return SegmentFile(segment: segment, generation: generation)
+    }
+
+    private static func isQuarantine(_ name: String) -> Bool {
+        guard name.hasPrefix("quarantine-"), name.hasSuffix(".bin") else { return false }
+        let parts = name.dropFirst(11).dropLast(4).split(
+            separator: "-",
+            omittingEmptySubsequences: false
+        )
+        guard parts.count > 2, let offset = Int(parts[parts.count - 2]),
+            let length = Int(parts[parts.count - 1])
+        else { return false }
+        let file = parts.dropLast(2).joined(separator: "-")
+        guard quarantine(file, offset, length) == name else { return false }
+        switch kind(of: file) {
+        case .segment, .packed: return true
+        case .checkpoint, .temporary, .quarantine, .lock, .reserve, .unknown: return false
+        }
     }
 
     private static func number(in name: String, _ prefix: String, _ suffix: String) -> UInt64? {

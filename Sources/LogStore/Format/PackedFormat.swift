@@ -70,8 +70,6 @@ struct PackedHeader: Equatable, Sendable {
 struct PackedBlock {
     /// Before each record: its offset in the sealed segment.
     static let placeByteCount = 8
-    /// Plain bytes at which a block is closed; a larger record has a block of its own.
-    static let plainBytesMax = 128 << 10
     static let headByteCount = 32
 
     /// Encodes plain bytes as the record that stands at `offset` of the file.

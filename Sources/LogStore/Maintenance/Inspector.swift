@@ -82,6 +82,8 @@ package struct Inspector<Files: FileSystem> {
         report.onDiskBytes = report.segments.reduce(0) { $0 + $1.fileBytes }
         var names = opened.listing.temporary + opened.listing.unknown
         names += opened.listing.checkpoints.map { FileNames.checkpoint($0) }
+        names += opened.listing.quarantined.map(\.name)
+        report.quarantined = opened.listing.quarantined
         for name in names { report.onDiskBytes += try size(name) ?? 0 }
         report.spareFiles = opened.listing.temporary.count { $0.hasPrefix("spare-") }
         for (number, fault) in opened.faults {

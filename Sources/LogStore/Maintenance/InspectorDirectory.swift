@@ -21,31 +21,21 @@ struct InspectorDirectory<Files: FileSystem> {
     init(
         _ files: Files,
         directory: String,
-        isLive: Bool,
-        findsLostID: Bool = false
+        isLive: Bool
     ) throws(LogStoreError) {
         let reading = StoreFiles(files: files, directory: directory)
         let lock = try Self.takeLock(reading, isLive: isLive)
         do throws(LogStoreError) {
             let listing = try Self.list(reading)
+            try reading.checkVersions(listing.packed)
             let found = try Self.readCheckpoints(reading, listing, isLive: isLive)
             var known = found.sound.last?.store
-            if known == nil {
-                do throws(LogStoreError) {
-                    known = try reading.storeOfSegments(listing.segments)
-                } catch {
-                    guard findsLostID, case .unusable = error else { throw error }
-                }
-            }
-            if known == nil, findsLostID {
-                known = try LostIdentity(storeFiles: reading).find(listing)
-            }
+            if known == nil { known = try reading.storeOfLog(listing) }
             guard let store = known else {
-                let reason =
-                    findsLostID
-                    ? "no file in it tells the store's id, and without it no record can be told from noise"
-                    : "no store here: nothing was begun yet"
-                throw .unusable(file: directory, reason: reason)
+                throw .unusable(
+                    file: directory,
+                    reason: "no store here: nothing was begun yet"
+                )
             }
             self.store = store
             self.listing = listing
@@ -79,10 +69,8 @@ struct InspectorDirectory<Files: FileSystem> {
         }
     }
 
-    /// A scope that reads and changes nothing.
     var scope: ReplayScope {
         var scope = ReplayScope()
-        scope.syncs = false
         scope.isLive = isLive
         return scope
     }
@@ -92,7 +80,7 @@ struct InspectorDirectory<Files: FileSystem> {
     ) throws(LogStoreError) -> StoreFiles<Files>.Listing {
         let listing: StoreFiles<Files>.Listing
         do throws(FileError) { listing = try reading.list() } catch { throw .file(error) }
-        guard !listing.segments.isEmpty || !listing.checkpoints.isEmpty else {
+        guard !listing.numbers.isEmpty || !listing.checkpoints.isEmpty else {
             throw .unusable(
                 file: reading.directory,
                 reason: "no store here: it holds no segments and no checkpoints"

@@ -64,6 +64,8 @@ package struct InspectorReport: Sendable, Equatable {
     /// Bytes of all files in the directory.
     package var onDiskBytes = 0
     package var spareFiles = 0
+    /// Copies of damaged bytes that earlier starts and reads kept aside.
+    package var quarantined: [QuarantinedFile] = []
     package var tornBytes = 0
     package var tornFile: String?
     /// Damage met on the way; `Verifier` reads the rest too.

@@ -6,23 +6,26 @@
 struct LostIdentity<Files: FileSystem> {
     let storeFiles: StoreFiles<Files>
 
-    /// The first id of any segment or checkpoint file that is right for the segments' records.
+    /// The first id of any file's header that is right for the records of a segment.
     func find(_ listing: StoreFiles<Files>.Listing) throws(LogStoreError) -> StoreID? {
         do throws(FileError) {
             var names = listing.segments.map { FileNames.segment($0) }
+            names += listing.packed.map(\.name)
             names += listing.checkpoints.map { FileNames.checkpoint($0) }
+            let sealed = listing.segments.map { SegmentFile(segment: $0, generation: 0) }
+            let proofs = sealed.prefix(8) + listing.packed.prefix(8)
             var tried: Set<StoreID> = []
             for name in names {
                 guard let id = try candidate(name), tried.insert(id).inserted else { continue }
-                for segment in listing.segments.prefix(8) where try fits(id, segment) { return id }
+                for file in proofs where try fits(id, file) { return id }
             }
             return nil
         } catch { throw .file(error) }
     }
 
-    /// Both headers hold the id in bytes 16 to 31.
+    /// All headers hold the id in bytes 16 to 31.
     private func candidate(_ name: String) throws(FileError) -> StoreID? {
-        let file = try storeFiles.files.open(storeFiles.path(name), .read)
+        guard let file = try open(name) else { return nil }
         defer { storeFiles.files.close(file) }
         var reader = try BlockReader(storeFiles.files, file, blockBytes: 64)
         guard try reader.load(16, 16) else { return nil }
@@ -31,13 +34,22 @@ struct LostIdentity<Files: FileSystem> {
         return StoreID(high: bytes.uint64(at: at), low: bytes.uint64(at: at + 8))
     }
 
+    /// A file that cannot be opened tells nothing; others may.
+    private func open(_ name: String) throws(FileError) -> Files.File? {
+        do throws(FileError) {
+            return try storeFiles.files.open(storeFiles.path(name), .read)
+        } catch {
+            if error.reason == .notFound || error.spoilsOneFile { return nil }
+            throw error
+        }
+    }
+
     /// Whether one of the segment's first records has the right checksum with the id.
-    private func fits(_ id: StoreID, _ segment: UInt32) throws(FileError) -> Bool {
-        let path = storeFiles.path(FileNames.segment(segment))
-        let file = try storeFiles.files.open(path, .read)
+    private func fits(_ id: StoreID, _ form: SegmentFile) throws(FileError) -> Bool {
+        guard let file = try open(form.name) else { return false }
         defer { storeFiles.files.close(file) }
         var reader = try BlockReader(storeFiles.files, file)
-        let seed = id.seed(ofSegment: segment)
+        let seed = id.seed(ofSegment: form.segment)
         var at = SegmentHeader.byteCount
         let end = min(reader.size, BlockReader<Files>.blockBytes)
         while at < end, try reader.load(at, RecordHeader.byteCount) {

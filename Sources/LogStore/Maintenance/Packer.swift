@@ -111,6 +111,8 @@ struct Packer<Files: FileSystem> {
         guard var reader = try PackedReader(files, source, job.source, store: store) else {
             return .damaged
         }
+        // What is gone from it is to be found where it was.
+        if !reader.faults.isEmpty { return .damaged }
         for block in reader.index.lines.indices {
             guard try reader.loadBlock(block) else { return .damaged }
             for place in reader.places {
@@ -125,7 +127,7 @@ struct Packer<Files: FileSystem> {
     /// Whether so far the blocks are hardly smaller than what they hold, where that is all there is to
     /// gain.
     private var isNotWorthIt: Bool {
-        job.needsCompression && plainBytes >= 8 * PackedBlock.plainBytesMax
+        job.needsCompression && plainBytes >= 8 * job.blockBytes
             && offset > plainBytes / 5 * 4
     }
 
@@ -171,7 +173,7 @@ struct Packer<Files: FileSystem> {
         at local: Int,
         offset: Int
     ) throws(FileError) {
-        if !plain.isEmpty, plain.count + header.length > PackedBlock.plainBytesMax {
+        if !plain.isEmpty, plain.count + header.length > job.blockBytes {
             try closeBlock()
         }
         if plain.isEmpty { blockFirst = UInt32(offset) }

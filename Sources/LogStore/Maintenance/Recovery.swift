@@ -5,9 +5,12 @@ package import Base
 // 2. Read the newest checkpoint that is sound. None: every segment is read from its start.
 // 3. Walk through the segments from the checkpoint's position on and apply their records. An atomic
 //    unit counts when its last record is there.
-// 4. The log goes on where the last complete unit ends; a torn tail behind it is cut off and counted.
+// 4. If that met damage, and damage is to be looked at first, it ends here: up to now nothing in the
+//    directory was changed.
+// 5. The log goes on where the last complete unit ends; a torn tail behind it is cut off and counted.
 //    What was read is synced first, so that nothing that is served now can be lost later.
-// 5. Remove what the checkpoint names as dropped, and files that were never finished.
+// 6. Remove what the checkpoint names as dropped, and files that were never finished. Keep copies of
+//    damaged bytes.
 
 /// What opening a store found and did, for the log and the tools.
 package struct RecoveryReport: Sendable, Equatable {
@@ -22,6 +25,8 @@ package struct RecoveryReport: Sendable, Equatable {
     package var tornBytes = 0
     package var tornFile: String?
     package var damage: [Damage] = []
+    /// What was kept of the damaged bytes.
+    package var quarantine = QuarantineReport()
     /// Files that no checkpoint mentions; kept.
     package var unknownFiles: [String] = []
     package var queues = 0
@@ -55,10 +60,9 @@ package struct Recovery<Files: FileSystem> {
     private let directory: String
     private let options: LogStoreOptions
     private var report = RecoveryReport()
-    private var segments: [UInt32] = []
-    private var packed: [SegmentFile] = []
+    private var listing = StoreFiles<Files>.Listing()
     private var checkpointNumbers: [UInt64] = []
-    private var temporary: [String] = []
+    private var unusable: [UInt64] = []
     private var nextCheckpoint: UInt64 = 1
 
     /// A store that is open: the state machine, the lock that must be kept, what was found.
@@ -118,10 +122,12 @@ package struct Recovery<Files: FileSystem> {
         try listDirectory()
         let content = try newestCheckpoint()
         var known = content?.header.store
-        if known == nil { known = try storeFiles.storeOfSegments(segments) }
+        if known == nil { known = try storeFiles.storeOfLog(listing) }
         guard let store = known else {
+            try refuseDamage([], checkpoint: content)
+            try putAsideCheckpoints()
             // What an interrupted first start left holds nothing: its header never came to be.
-            try removeLeftovers(segments)
+            try removeLeftovers(listing.segments)
             try syncParent()
             return newStore(StoreID(using: &generator), now: now)
         }
@@ -130,11 +136,15 @@ package struct Recovery<Files: FileSystem> {
             directory: directory,
             store: store,
             checkpoint: content,
-            segments: segments,
-            packed: packed
+            segments: listing.segments,
+            packed: listing.packed
         )
         let log = try replay.run(now: now)
-        report.isRebuilt = content == nil && segments.last ?? 0 > 1
+        try refuseDamage(replay.damage, checkpoint: content)
+        try putAsideCheckpoints()
+        try replay.makeFinal()
+        report.isRebuilt =
+            content == nil && (listing.numbers.last ?? 0 > 1 || !listing.packed.isEmpty)
         report.segmentsRead = replay.segmentsRead
         report.recordsApplied = replay.recordsApplied
         report.bytesRead = replay.bytesRead
@@ -143,6 +153,12 @@ package struct Recovery<Files: FileSystem> {
         report.damage = replay.damage
         report.unknownFiles = replay.unknownFiles
         try removeLeftovers(replay.unfinished)
+        let quarantine = Quarantine(
+            files,
+            directory: directory,
+            minFreeBytes: options.minFreeDiskBytes
+        )
+        report.quarantine = quarantine.keep(replay.damage)
         return RecoveredLog(
             store: store,
             state: log.state,
@@ -183,12 +199,10 @@ package struct Recovery<Files: FileSystem> {
 
     private mutating func listDirectory() throws(LogStoreError) {
         do throws(FileError) {
-            let listing = try storeFiles.list()
-            segments = listing.segments
-            packed = listing.packed
-            checkpointNumbers = listing.checkpoints
-            temporary = listing.temporary
+            listing = try storeFiles.list()
         } catch { throw .file(error) }
+        checkpointNumbers = listing.checkpoints
+        try storeFiles.checkVersions(listing.packed)
     }
 
     /// The newest sound checkpoint.
@@ -197,7 +211,6 @@ package struct Recovery<Files: FileSystem> {
     /// opening.
     private mutating func newestCheckpoint() throws(LogStoreError) -> CheckpointContent? {
         var found: CheckpointContent?
-        var unusable: [UInt64] = []
         for number in checkpointNumbers.reversed() where found == nil {
             let name = FileNames.checkpoint(number)
             let result: Result<CheckpointContent, CheckpointFault>
@@ -220,6 +233,11 @@ package struct Recovery<Files: FileSystem> {
             }
         }
         checkpointNumbers.removeAll { unusable.contains($0) }
+        nextCheckpoint = max(unusable.max() ?? 0, checkpointNumbers.max() ?? 0) + 1
+        return found
+    }
+
+    private func putAsideCheckpoints() throws(LogStoreError) {
         for number in unusable {
             do throws(FileError) {
                 try files.rename(
@@ -231,8 +249,31 @@ package struct Recovery<Files: FileSystem> {
                 guard error.spoilsOneFile || error.reason == .exists else { throw .file(error) }
             }
         }
-        nextCheckpoint = max(unusable.max() ?? 0, checkpointNumbers.max() ?? 0) + 1
-        return found
+    }
+
+    /// Ends the opening if damage is to be looked at first.
+    ///
+    /// A damaged checkpoint is none, as long as there is a sound one.
+    private func refuseDamage(
+        _ found: [Damage],
+        checkpoint: CheckpointContent?
+    ) throws(LogStoreError) {
+        guard options.onDamage == .refuse else { return }
+        var damage = found
+        if checkpoint == nil {
+            for reason in report.unusedCheckpoints {
+                let file = String(reason.prefix { $0 != ":" })
+                damage.append(
+                    Damage(
+                        file: file,
+                        offset: 0,
+                        length: 0,
+                        reason: "the checkpoint cannot be used, and there is no other: \(reason)"
+                    )
+                )
+            }
+        }
+        if !damage.isEmpty { throw .damaged(directory: directory, damage) }
     }
 
     private func removeTemporary(_ name: String) throws(FileError) {
@@ -244,7 +285,7 @@ package struct Recovery<Files: FileSystem> {
 
     private func removeLeftovers(_ unfinished: [UInt32]) throws(LogStoreError) {
         do throws(FileError) {
-            for name in temporary { try removeTemporary(name) }
+            for name in listing.temporary { try removeTemporary(name) }
             for number in unfinished { try files.remove(path(FileNames.segment(number))) }
             try files.syncDirectory(directory)
         } catch { throw .file(error) }

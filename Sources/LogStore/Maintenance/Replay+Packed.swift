@@ -1,3 +1,5 @@
+import Base
+
 /// Packed segments in a replay: which form of a segment serves, and what one holds.
 extension Replay {
     /// Decides for each segment that is not replayed which of its files serves.
@@ -61,7 +63,8 @@ extension Replay {
             let handle = try files.open(directory + "/" + file.name, .read)
             defer { files.close(handle) }
             guard var reader = try PackedReader(files, handle, file, store: store) else {
-                addDamage(file, 0, 0, "the header or the index of the file is damaged")
+                let length = try files.size(handle)
+                addDamage(file, 0..<length, "nothing sound is left in the file", [])
                 leavePacked(file, length: SegmentHeader.byteCount, bytes: 0)
                 return
             }
@@ -69,16 +72,29 @@ extension Replay {
             segmentsRead += 1
             scope.observer?.segmentBegins(file.segment, size: reader.header.originalLength)
             unseen.formUnion(state.queues.keys)
+            let lists = try reader.allPostings()
+            if lists == nil {
+                let start = reader.index.footerOffset
+                addDamage(file, start..<start, "the posting lists are damaged", [])
+            }
+            for fault in reader.faults {
+                let lost = reader.lost(in: fault.range, of: lists ?? [])
+                addDamage(file, fault.range, fault.reason, lost)
+                tellOfDamage(file.segment, 0..<0)
+            }
             for block in reader.index.lines.indices {
                 let line = reader.index.lines[block]
                 guard try reader.loadBlock(block) else {
-                    addDamage(file, line.fileOffset, 0, "the block is damaged")
-                    tellOfDamage(file.segment, line)
+                    let range = reader.fileRange(ofBlock: block)
+                    let lost = reader.lost(in: range, of: lists ?? [])
+                    addDamage(file, range, "the block is damaged", lost)
+                    let held = Int(line.first)..<Int(line.last) + RecordHeader.byteCount
+                    tellOfDamage(file.segment, held)
                     continue
                 }
                 for place in reader.places {
                     if isPastEnd(LogPosition(segment: file.segment, offset: place.offset)) { break }
-                    takePacked(place, reader, file, line)
+                    takePacked(place, reader, file, block, lists ?? [])
                 }
             }
             let length = reader.header.originalLength
@@ -120,11 +136,14 @@ extension Replay {
         _ place: (offset: Int, local: Int),
         _ reader: PackedReader<Files>,
         _ file: SegmentFile,
-        _ line: PackedIndex.Line
+        _ block: Int,
+        _ lists: [(queue: QueueID, postings: Postings)]
     ) {
         guard let header = reader.record(at: place) else {
-            addDamage(file, line.fileOffset, 0, "a record in the block has a wrong checksum")
-            tellOfDamage(file.segment, line)
+            let lost = lists.flatMap { $0.postings.entries(of: $0.queue) { $0 == place.offset } }
+            let range = reader.fileRange(ofBlock: block)
+            addDamage(file, range, "a record in the block has a wrong checksum", lost)
+            tellOfDamage(file.segment, place.offset..<place.offset + RecordHeader.byteCount)
             return
         }
         let bytes = reader.plain.span.bytes
@@ -138,8 +157,7 @@ extension Replay {
         applyPacked(header, bytes, at: place.local, file.segment, offset: place.offset)
     }
 
-    private func tellOfDamage(_ segment: UInt32, _ line: PackedIndex.Line) {
-        let range = Int(line.first)..<Int(line.last) + RecordHeader.byteCount
+    private func tellOfDamage(_ segment: UInt32, _ range: Range<Int>) {
         scope.observer?.meets(
             .damage(range, "the block is damaged"),
             at: LogPosition(segment: segment, offset: range.lowerBound),
@@ -159,10 +177,19 @@ extension Replay {
 
     private mutating func addDamage(
         _ file: SegmentFile,
-        _ offset: Int,
-        _ length: Int,
-        _ reason: String
+        _ range: Range<Int>,
+        _ reason: String,
+        _ entries: [(queue: QueueID, sequence: UInt64)]
     ) {
-        lost.add(Damage(file: file.name, offset: offset, length: length, reason: reason))
+        var found = DamagedRange(
+            Damage(
+                file: file.name,
+                offset: range.lowerBound,
+                length: range.count,
+                reason: reason
+            )
+        )
+        found.listed = entries
+        lost.add(found)
     }
 }

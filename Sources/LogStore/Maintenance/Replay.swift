@@ -24,6 +24,8 @@ struct Replay<Files: FileSystem> {
     var unknownFiles: [String] = []
     /// Segment files that were never begun, or that the checkpoint names as dropped.
     var unfinished: [UInt32] = []
+    /// What `makeFinal` has to secure.
+    var unsecured: [LogPart] = []
 
     var state: StoreState
     private var nextGroup: UInt64?
@@ -94,7 +96,7 @@ struct Replay<Files: FileSystem> {
         end = position
     }
 
-    private func path(_ segment: UInt32) -> String {
+    func path(_ segment: UInt32) -> String {
         directory + "/" + FileNames.segment(segment)
     }
 
@@ -141,7 +143,6 @@ struct Replay<Files: FileSystem> {
             )
         }
         damage = lost.resolved(state)
-        if scope.syncs, !begun.isEmpty, let openEnd { try cutOff(at: openEnd) }
         return finish(lastBegun: begun.last)
     }
 
@@ -239,7 +240,7 @@ struct Replay<Files: FileSystem> {
     ) throws(LogStoreError) {
         let state: HeaderState
         do throws(FileError) {
-            let file = try files.open(path(segment), scope.syncs ? .update : .read)
+            let file = try files.open(path(segment), .read)
             defer { files.close(file) }
             var reader = try BlockReader(files, file)
             state = try headerState(&reader, segment)
@@ -331,7 +332,7 @@ struct Replay<Files: FileSystem> {
                 endUnit()
                 try addDamage(segment, range, reason, scanner.reader)
             case .end(let kind):
-                if scope.syncs { try secure(&scanner, upTo: offset) }
+                noteUnsecured(scanner, upTo: offset)
                 finishScan(scanner, kind, segment, durable: durable)
                 return
             }
@@ -345,7 +346,8 @@ struct Replay<Files: FileSystem> {
         durable: LogPosition
     ) {
         let offset = scanner.eventOffset
-        noteEarlyEnd(kind, at: LogPosition(segment: segment, offset: offset), durable)
+        let end = LogPosition(segment: segment, offset: offset)
+        noteEarlyEnd(kind, at: end, durable)
         nextGroup = max(nextGroup ?? 1, scanner.nextGroup ?? 1)
         epoch = max(epoch, scanner.epoch)
         bytesRead += offset
@@ -353,47 +355,9 @@ struct Replay<Files: FileSystem> {
         scope.observer?.segmentEnds(
             segment,
             kind,
-            end: LogPosition(segment: segment, offset: offset),
+            end: end,
             state: state
         )
-    }
-
-    /// Makes durable what nobody vouches for: it is served from now on, so it must not vanish in a
-    /// power cut.
-    ///
-    /// The bytes are written again first. The store may have ended because a sync failed, and then the
-    /// kernel may hold pages that it believes clean and that never reached the disk.
-    private func secure(
-        _ scanner: inout SegmentScanner<Files>,
-        upTo end: Int
-    ) throws(FileError) {
-        let vouched = max(scanner.durable, position)
-        guard vouched < LogPosition(segment: scanner.segment, offset: end) else { return }
-        var offset = vouched.segment == scanner.segment ? vouched.offset : 0
-        while offset < end {
-            let count = min(BlockReader<Files>.blockBytes, end - offset)
-            try scanner.rewrite(offset, count)
-            offset += count
-        }
-        try scanner.reader.files.syncData(scanner.reader.file)
-    }
-
-    /// Makes the cut behind the last complete unit final, where the log goes on.
-    ///
-    /// Where the file ends inside a torn record, the zeros that it grows by later could complete it, and
-    /// a unit that was given up would be back after another crash.
-    private func cutOff(at end: LogPosition) throws(LogStoreError) {
-        do throws(FileError) {
-            let file = try files.open(path(end.segment), .update)
-            defer { files.close(file) }
-            var reader = try BlockReader(files, file, blockBytes: 4096)
-            let count = min(RecordHeader.byteCount, reader.size - end.offset)
-            guard count > 0, try reader.load(end.offset, count) else { return }
-            let local = end.offset - reader.start
-            if reader.window[local..<local + count].allSatisfy({ $0 == 0 }) { return }
-            try files.writeZeros(file, from: end.offset, count)
-            try files.syncData(file)
-        } catch { throw .file(error) }
     }
 
     private mutating func segmentEnded(

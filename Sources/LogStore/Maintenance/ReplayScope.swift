@@ -2,8 +2,6 @@
 ///
 /// The server and the offline tools run the same replay; they differ in these points only.
 struct ReplayScope {
-    /// Opens files for update and secures on disk what was read, because it is going to be served.
-    var syncs = true
     /// A writer may be at work on the same files: what does not fit is read again once, and files
     /// that have gone are left out.
     var isLive = false

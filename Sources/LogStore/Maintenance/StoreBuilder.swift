@@ -120,7 +120,7 @@ extension StoreResult {
         case .written(_, let error), .checkpointed(_, let error), .sparePrepared(_, _, let error),
             .removed(_, let error):
             error
-        case .read, .space, .packed: nil
+        case .read, .space, .packed, .quarantined: nil
         }
     }
 }

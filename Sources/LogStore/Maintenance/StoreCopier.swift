@@ -27,8 +27,7 @@ package struct StoreCopier<Files: FileSystem> {
             let opened = try InspectorDirectory(
                 files,
                 directory: directory,
-                isLive: false,
-                findsLostID: true
+                isLive: false
             )
             defer { opened.close() }
             var copier = StoreCopier(opened: opened)

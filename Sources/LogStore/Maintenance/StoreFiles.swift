@@ -11,6 +11,8 @@ struct StoreFiles<Files: FileSystem> {
         var packed: [SegmentFile] = []
         var checkpoints: [UInt64] = []
         var temporary: [String] = []
+        /// Copies of damaged bytes.
+        var quarantined: [QuarantinedFile] = []
         var unknown: [String] = []
         var hasLock = false
 
@@ -30,6 +32,7 @@ struct StoreFiles<Files: FileSystem> {
             case .temporary: listing.temporary.append(name)
             case .lock: listing.hasLock = true
             case .reserve: break
+            case .quarantine: listing.quarantined.append(QuarantinedFile(name))
             case .unknown: listing.unknown.append(name)
             }
         }
@@ -77,25 +80,53 @@ struct StoreFiles<Files: FileSystem> {
         return bytes
     }
 
-    /// The store's id by the first segment with a sound header; nil if nothing was ever begun.
-    func storeOfSegments(_ segments: [UInt32]) throws(LogStoreError) -> StoreID? {
-        for number in segments {
-            let bytes = try readStart(number)
+    /// The store's id by the first file with a sound header, or else by any header and a record that fits
+    /// it; nil if nothing was ever begun.
+    func storeOfLog(_ listing: Listing) throws(LogStoreError) -> StoreID? {
+        var first: String?
+        for number in listing.segments {
+            let name = FileNames.segment(number)
+            let bytes = try readStart(name)
             do throws(SegmentHeader.Fault) {
                 return try SegmentHeader.decode(bytes.span.bytes).store
             } catch {
-                if case .newerVersion(let version) = error {
-                    throw newerFormat(number, version)
-                }
+                if case .newerVersion(let version) = error { throw newerFormat(number, version) }
+            }
+            if bytes.contains(where: { $0 != 0 }) { first = first ?? name }
+        }
+        for file in listing.packed {
+            let bytes = try readStart(file.name)
+            do throws(SegmentHeader.Fault) {
+                return try PackedHeader.decode(bytes.span.bytes).store
+            } catch {
+                first = first ?? file.name
             }
         }
-        if let number = segments.first, try readStart(number).contains(where: { $0 != 0 }) {
-            throw .unusable(
-                file: path(FileNames.segment(number)),
-                reason: "no checkpoint and no segment has a sound header, so the store's id is lost"
-            )
+        if let id = try LostIdentity(storeFiles: self).find(listing) { return id }
+        guard let first else { return nil }
+        throw .unusable(
+            file: path(first),
+            reason:
+                "no file in the directory tells the store's id, and without it no record can be told "
+                + "from noise"
+        )
+    }
+
+    /// Refuses packed segments of a newer version by name; damaged ones are found later.
+    func checkVersions(_ packed: [SegmentFile]) throws(LogStoreError) {
+        for file in packed {
+            let bytes = try readStart(file.name)
+            do throws(SegmentHeader.Fault) {
+                _ = try PackedHeader.decode(bytes.span.bytes)
+            } catch {
+                guard case .newerVersion(let version) = error else { continue }
+                throw .newerFormat(
+                    file: path(file.name),
+                    version: version,
+                    supported: PackedHeader.formatVersion
+                )
+            }
         }
-        return nil
     }
 
     func newerFormat(_ segment: UInt32, _ version: UInt32) -> LogStoreError {
@@ -106,9 +137,10 @@ struct StoreFiles<Files: FileSystem> {
         )
     }
 
-    private func readStart(_ number: UInt32) throws(LogStoreError) -> [UInt8] {
+    /// The first bytes of a file, as many as a header has; none if it cannot be read.
+    private func readStart(_ name: String) throws(LogStoreError) -> [UInt8] {
         do throws(FileError) {
-            let file = try files.open(path(FileNames.segment(number)), .read)
+            let file = try files.open(path(name), .read)
             defer { files.close(file) }
             var bytes: [UInt8] = []
             try bytes.appendBytes(upTo: SegmentHeader.byteCount) { (span) throws(FileError) in

@@ -22,9 +22,14 @@ extension Verifier {
         _ handle: Files.File,
         _ report: inout VerifierReport
     ) throws(FileError) {
-        func find(_ offset: Int, _ reason: String) {
+        func find(_ range: Range<Int>, _ reason: String) {
             report.damage.append(
-                Damage(file: file.name, offset: offset, length: 0, reason: reason)
+                Damage(
+                    file: file.name,
+                    offset: range.lowerBound,
+                    length: range.count,
+                    reason: reason
+                )
             )
         }
         guard
@@ -35,22 +40,24 @@ extension Verifier {
                 store: opened.store
             )
         else {
-            find(0, "the header or the index of the file is damaged")
+            find(0..<(try opened.files.size(handle)), "nothing sound is left in the file")
             return
         }
+        for fault in reader.faults { find(fault.range, fault.reason) }
         report.packedSegments += 1
         report.bytes += reader.fileBytes
         var entries: Set<PackedEntry> = []
         var isWhole = true
-        for (number, line) in reader.index.lines.enumerated() {
+        for number in reader.index.lines.indices {
+            let range = reader.fileRange(ofBlock: number)
             guard try reader.loadBlock(number) else {
-                find(line.fileOffset, "the block is damaged")
+                find(range, "the block is damaged")
                 isWhole = false
                 continue
             }
             for place in reader.places {
                 guard let header = reader.record(at: place) else {
-                    find(line.fileOffset, "a record in the block has a wrong checksum")
+                    find(range, "a record in the block has a wrong checksum")
                     isWhole = false
                     continue
                 }
@@ -64,12 +71,13 @@ extension Verifier {
                 }
             }
         }
+        let lists = reader.index.footerOffset
         guard let (footer, bytes) = try reader.footer() else {
-            find(reader.index.footerOffset, "the posting lists are damaged")
+            find(lists..<lists, "the posting lists are damaged")
             return
         }
-        if isWhole, let reason = Self.mismatch(footer, bytes, entries) {
-            find(reader.index.footerOffset, reason)
+        if isWhole, reader.faults.isEmpty, let reason = Self.mismatch(footer, bytes, entries) {
+            find(lists..<lists, reason)
         }
     }
 

@@ -234,6 +234,7 @@ package struct Verifier<Files: FileSystem> {
             )
         }
         report.checkpoints.sort { $0.number < $1.number }
+        report.quarantined = opened.listing.quarantined
         for name in opened.listing.unknown {
             report.notes.append("\(name) is no file of the store's")
         }

@@ -36,6 +36,8 @@ package struct VerifierReport: Sendable, Equatable {
     package var tornTail: TornTail?
     /// Everything that is not as it must be; segments first, in log order.
     package var damage: [Damage] = []
+    /// Copies of damaged bytes that starts and reads kept aside: damage of the past, told then.
+    package var quarantined: [QuarantinedFile] = []
     /// What is worth knowing and is no damage.
     package var notes: [String] = []
 

@@ -7,7 +7,10 @@ struct PackedReader<Files: FileSystem> {
     private var reader: BlockReader<Files>
     private let seed: UInt32
     let header: PackedHeader
-    let index: PackedIndex
+    private let layout: PackedLayout
+    var index: PackedIndex { layout.index }
+    /// What is damaged beside blocks: such blocks as nothing tells of any more, header and index.
+    var faults: [(range: Range<Int>, reason: String)] { layout.faults }
     /// The plain bytes of the block that was loaded last.
     private(set) var plain: [UInt8] = []
     /// The records in it: offset in the sealed segment, and place in `plain`.
@@ -16,7 +19,10 @@ struct PackedReader<Files: FileSystem> {
 
     var fileBytes: Int { reader.size }
 
-    /// Opens a packed segment; nil if its header or its index is damaged or another file's.
+    /// Opens a packed segment; nil if it is another file's, or if nothing sound is left in it.
+    ///
+    /// The header's fields stand elsewhere, too, and the index can be made from the blocks; so both may
+    /// be damaged, and `faults` tell.
     init?(
         _ files: Files,
         _ handle: Files.File,
@@ -25,13 +31,25 @@ struct PackedReader<Files: FileSystem> {
     ) throws(FileError) {
         var reader = try BlockReader(files, handle, blockBytes: 256 << 10)
         let seed = store.seed(ofSegment: file.segment)
-        guard let header = try Self.header(&reader), header.store == store, header.file == file,
-            let index = try Self.index(&reader, seed)
-        else { return nil }
+        let header = try Self.header(&reader)
+        if let header, header.store != store || header.file != file { return nil }
+        var layout: PackedLayout
+        if let index = try Self.index(&reader, seed) {
+            layout = PackedLayout(index.record, at: index.offset)
+        } else {
+            layout = try PackedLayout(rebuilding: &reader, seed)
+            if layout.index.lines.isEmpty { return nil }
+        }
+        if header == nil {
+            let range = 0..<PackedHeader.byteCount
+            layout.faults.insert((range, "the header of the file is damaged"), at: 0)
+        }
         self.reader = reader
         self.seed = seed
-        self.header = header
-        self.index = index
+        // Without the header nobody needs to know more than that every record lies below it.
+        let end = Int(layout.index.lines.last?.last ?? 0) + RecordHeader.byteCount
+        self.header = header ?? PackedHeader(store: store, file: file, originalLength: end)
+        self.layout = layout
     }
 
     private static func header(
@@ -46,21 +64,29 @@ struct PackedReader<Files: FileSystem> {
     private static func index(
         _ reader: inout BlockReader<Files>,
         _ seed: UInt32
-    ) throws(FileError) -> PackedIndex? {
+    ) throws(FileError) -> (record: PackedIndex, offset: Int)? {
         guard reader.size > PackedHeader.byteCount + 8, try reader.load(reader.size - 8, 8) else {
             return nil
         }
         let offset = reader.window.span.bytes.uint64(at: reader.size - 8 - reader.start)
         guard offset < UInt64(reader.size),
-            let header = try reader.soundHeader(Int(offset), seed: seed)
+            let header = try reader.soundHeader(Int(offset), seed: seed),
+            let index = PackedIndex(
+                header,
+                reader.window.span.bytes,
+                at: Int(offset) - reader.start
+            )
         else { return nil }
-        return PackedIndex(header, reader.window.span.bytes, at: Int(offset) - reader.start)
+        return (index, Int(offset))
     }
 
-    /// Where in the file the block stands that would hold a record, for reports.
-    func fileOffset(of offset: Int) -> Int {
-        line(of: offset).map { index.lines[$0].fileOffset } ?? 0
+    /// The bytes of the file in which a record of an offset stands, or stood, for reports.
+    func fileRange(of offset: Int) -> Range<Int> {
+        layout.range(of: offset, line: line(of: offset))
     }
+
+    /// The bytes of the file that a block takes.
+    func fileRange(ofBlock number: Int) -> Range<Int> { layout.spans[number] }
 
     /// Loads the block that holds the record of an offset; where it stands in `plain`, or nil if the
     /// block is damaged or the record was not packed.
@@ -158,6 +184,26 @@ struct PackedReader<Files: FileSystem> {
         return first.map { Postings(first: $0, offsets: offsets) }
     }
 
+    /// All posting lists; nil if they are damaged.
+    mutating func allPostings() throws(FileError) -> [(queue: QueueID, postings: Postings)]? {
+        guard let (footer, bytes) = try footer() else { return nil }
+        return footer.lines.compactMap { line in
+            SegmentFooter.postings(of: line, in: bytes.span.bytes, at: 0).map { (line.queue, $0) }
+        }
+    }
+
+    /// The entries that the posting lists place in damaged bytes of the file.
+    func lost(
+        in range: Range<Int>,
+        of lists: [(queue: QueueID, postings: Postings)]
+    ) -> [(queue: QueueID, sequence: UInt64)] {
+        lists.flatMap { list in
+            list.postings.entries(of: list.queue) { offset in
+                range.overlaps(fileRange(of: offset))
+            }
+        }
+    }
+
     /// The footer record, decoded, and its bytes.
     mutating func footer() throws(FileError) -> (SegmentFooter, [UInt8])? {
         guard let bytes = try plain(at: index.footerOffset) else { return nil }
@@ -167,5 +213,18 @@ struct PackedReader<Files: FileSystem> {
             let footer = SegmentFooter(header, span, at: 0)
         else { return nil }
         return (footer, bytes)
+    }
+}
+
+extension Postings {
+    /// The entries whose record has one of some offsets.
+    func entries(
+        of queue: QueueID,
+        where matches: (Int) -> Bool
+    ) -> [(queue: QueueID, sequence: UInt64)] {
+        offsets.indices.compactMap { index in
+            let offset = Int(offsets[index])
+            return offset != 0 && matches(offset) ? (queue, first + UInt64(index)) : nil
+        }
     }
 }

@@ -117,14 +117,6 @@ struct SegmentScanner<Files: FileSystem> {
         return .group(group)
     }
 
-    /// Writes bytes of the file over themselves.
-    mutating func rewrite(_ start: Int, _ count: Int) throws(FileError) {
-        guard try reader.load(start, count) else { return }
-        let local = start - reader.start
-        let bytes = reader.window.span.bytes.extracting(local..<local + count)
-        try reader.files.write(reader.file, at: start, bytes)
-    }
-
     /// Whether a group may stand here: right after the last one; or inside it, when a later opening of
     /// the store cut that one off here.
     private func isSuccessor(_ group: GroupRecord) -> Bool {

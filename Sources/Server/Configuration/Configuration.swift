@@ -28,7 +28,11 @@ package struct Configuration: Sendable, Equatable {
         package var packBelowLive = 0.5
         package var compression = Compression.zstd
         package var retain = Interval.zero
+        package var onDamage = OnDamage.quarantine
     }
+
+    /// What a start does where it finds damage in the store.
+    package enum OnDamage: String, Sendable, CaseIterable { case quarantine, refuse }
 
     /// How packed segments are stored.
     package enum Compression: String, Sendable, CaseIterable { case zstd, zlib, none }

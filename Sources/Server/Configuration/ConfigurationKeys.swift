@@ -26,7 +26,7 @@ enum ConfigurationKeys {
                 .seconds(1)...Interval.seconds(366 * 86400),
                 zero: "do not keep them"
             ),
-            .later("on_damage"),
+            .choice("on_damage", \.onDamage),
         ]
     }
 

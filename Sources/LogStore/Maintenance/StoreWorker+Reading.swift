@@ -1,0 +1,228 @@
+import Base
+
+/// Reading entries from sealed and packed segments.
+extension StoreWorker {
+    func read(_ job: ReadJob) -> ReadResult {
+        var result = ReadResult(
+            job: job,
+            bytes: [],
+            items: [],
+            next: EntrySequence(job.sequences[job.sequences.count - 1] + 1),
+            postings: nil,
+            damage: []
+        )
+        do throws(FileError) {
+            let file = try files.open(path(job.file.name), .read)
+            defer { files.close(file) }
+            if job.file.isPacked {
+                try readPacked(file, &result)
+            } else {
+                try readSealed(file, &result)
+            }
+        } catch {
+            if error.reason == .tooManyOpenFiles {
+                result.isWorthRetrying = true
+                return result
+            }
+            result.isMissing = error.reason == .notFound
+            lose(job.sequences, error.description, &result)
+        }
+        return result
+    }
+
+    /// Nothing of these entries can be read.
+    private func lose(_ sequences: [UInt64], _ reason: String, _ result: inout ReadResult) {
+        result.damage.append(
+            Damage(
+                file: result.job.file.name,
+                offset: 0,
+                length: 0,
+                entries: sequences.map { SequenceRange(first: $0, count: 1) },
+                reason: reason
+            )
+        )
+    }
+
+    private func readSealed(
+        _ file: Files.File,
+        _ result: inout ReadResult
+    ) throws(FileError) {
+        let job = result.job
+        var reader = try BlockReader(files, file, blockBytes: 128 << 10)
+        var list = job.postings
+        if list == nil {
+            list = try loadPostings(job, &reader)
+            result.postings = list
+        }
+        var ruined = 0..<0
+        for sequence in job.sequences {
+            if result.bytes.count >= job.bytesMax {
+                result.next = EntrySequence(sequence)
+                break
+            }
+            guard let offset = list?.offset(of: sequence) else {
+                lose([sequence], "no sound record of it is left in the segment", &result)
+                continue
+            }
+            guard let header = try reader.soundHeader(offset, seed: job.seed) else {
+                if !ruined.contains(offset) {
+                    ruined = try Self.damagedRange(&reader, from: offset, seed: job.seed)
+                }
+                damaged(sequence, "no record with a right checksum stands here", ruined, &result)
+                continue
+            }
+            let bytes = reader.window.span.bytes
+            let end = offset + header.length
+            take(sequence, header, bytes, at: offset - reader.start, offset..<end, &result)
+        }
+    }
+
+    private func readPacked(
+        _ file: Files.File,
+        _ result: inout ReadResult
+    ) throws(FileError) {
+        let job = result.job
+        guard var reader = try PackedReader(files, file, job.file, store: store) else {
+            lose(job.sequences, "nothing sound is left in the file", &result)
+            return
+        }
+        var list = job.postings
+        if list == nil {
+            list = try reader.postings(of: job.queue)
+            if list == nil { list = try reader.rebuildPostings(of: job.queue) }
+            result.postings = list
+        }
+        for sequence in job.sequences {
+            if result.bytes.count >= job.bytesMax {
+                result.next = EntrySequence(sequence)
+                break
+            }
+            guard let offset = list?.offset(of: sequence) else {
+                lose([sequence], "no sound record of it is left in the segment", &result)
+                continue
+            }
+            let block = reader.fileRange(of: offset)
+            guard let local = try reader.load(offset) else {
+                damaged(sequence, "the block is damaged", block, &result)
+                continue
+            }
+            guard let header = reader.record(at: (offset, local)) else {
+                damaged(sequence, "a record in the block has a wrong checksum", block, &result)
+                continue
+            }
+            take(sequence, header, reader.plain.span.bytes, at: local, block, &result)
+        }
+    }
+
+    private func damaged(
+        _ sequence: UInt64,
+        _ reason: String,
+        _ range: Range<Int>,
+        _ result: inout ReadResult
+    ) {
+        result.damage.append(
+            Damage(
+                file: result.job.file.name,
+                offset: range.lowerBound,
+                length: range.count,
+                entries: [SequenceRange(first: sequence, count: 1)],
+                reason: reason
+            )
+        )
+    }
+
+    /// The bytes from a damaged record on that are no sound record, as far as a block goes.
+    private static func damagedRange(
+        _ reader: inout BlockReader<Files>,
+        from offset: Int,
+        seed: UInt32
+    ) throws(FileError) -> Range<Int> {
+        let end = min(reader.size, offset + BlockReader<Files>.blockBytes)
+        var at = offset + 8
+        while at + RecordHeader.byteCount <= end {
+            if try reader.soundHeader(at, seed: seed) != nil { return offset..<at }
+            at += 8
+        }
+        return offset..<max(offset, end)
+    }
+
+    /// Takes the message of an entry from its sound record, if it is one of the entry's.
+    private func take(
+        _ sequence: UInt64,
+        _ header: RecordHeader,
+        _ bytes: RawSpan,
+        at local: Int,
+        _ range: Range<Int>,
+        _ result: inout ReadResult
+    ) {
+        guard let record = MessageRecord(header, bytes, at: local),
+            record.holds(result.job.queue, EntrySequence(sequence), in: bytes)
+        else {
+            damaged(sequence, "the record is not the entry's message", range, &result)
+            return
+        }
+        let start = result.bytes.count
+        result.bytes += bytes.array(record.headers.lowerBound..<record.body.upperBound)
+        let bodyStart = start + record.headers.count
+        result.items.append(
+            ReadResult.Item(
+                sequence: EntrySequence(sequence),
+                headers: start..<bodyStart,
+                body: bodyStart..<result.bytes.count
+            )
+        )
+    }
+
+    /// The posting list from the footer; from the records themselves if the footer is damaged.
+    private func loadPostings(
+        _ job: ReadJob,
+        _ reader: inout BlockReader<Files>
+    ) throws(FileError) -> Postings? {
+        let offset = job.footerOffset
+        if offset > 0, let header = try reader.soundHeader(offset, seed: job.seed),
+            let footer = SegmentFooter(
+                header,
+                reader.window.span.bytes,
+                at: offset - reader.start
+            ),
+            let line = footer.lines.first(where: { $0.queue == job.queue })
+        {
+            return SegmentFooter.postings(
+                of: line,
+                in: reader.window.span.bytes,
+                at: offset - reader.start
+            )
+        }
+        return try rebuildPostings(job, reader)
+    }
+
+    private func rebuildPostings(
+        _ job: ReadJob,
+        _ reader: BlockReader<Files>
+    ) throws(FileError) -> Postings? {
+        var start = ScanStart()
+        start.durable = LogPosition(segment: job.segment, offset: reader.size)
+        var scanner = SegmentScanner(reader, segment: job.segment, store: store, start: start)
+        var first: UInt64?
+        var offsets: [UInt32] = []
+        while true {
+            let event = try scanner.next()
+            if case .end = event { break }
+            guard case .record(let header) = event else { continue }
+            let bytes = scanner.reader.window.span.bytes
+            guard let record = MessageRecord(header, bytes, at: scanner.windowOffset) else {
+                continue
+            }
+            for index in 0..<record.entryCount {
+                let (queue, sequence) = record.entry(index, in: bytes)
+                guard queue == job.queue else { continue }
+                let begin = first ?? sequence.value
+                first = begin
+                guard sequence.value >= begin + UInt64(offsets.count) else { continue }
+                while begin + UInt64(offsets.count) < sequence.value { offsets.append(0) }
+                offsets.append(UInt32(scanner.eventOffset))
+            }
+        }
+        return first.map { Postings(first: $0, offsets: offsets) }
+    }
+}
