@@ -33,6 +33,7 @@ extension Replay {
                 "no header and no group of this segment is left in the file"
             )
         }
+        unreadable = Set(unfinished.filter(wasBegun))
         unfinished.removeAll(where: wasBegun)
     }
 
@@ -46,6 +47,8 @@ extension Replay {
         let expected = lastSegment.map { $0 + 1 } ?? (checkpoint == nil ? nil : position.segment)
         guard let expected, expected < segment else { return }
         mayJump = true
+        // A file that is there and cannot be read was not done with.
+        if (expected..<segment).allSatisfy(unreadable.contains) { return }
         if checkpoint == nil {
             unseen.formUnion(state.queues.keys)
             return

@@ -11,7 +11,7 @@ extension Replay {
         for info in state.segments.segments.values where info.number < position.segment {
             if exists(info.file) { continue }
             guard let other = forms(of: info.number).first else {
-                addDamage(info.number, 0, info.length, "the file is missing")
+                addDamage(info.file, 0..<0, "the file is missing", [])
                 continue
             }
             state.segments.serve(other, bytes: info.packedBytes, liveBytes: info.packedLiveBytes)

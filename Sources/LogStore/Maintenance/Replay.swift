@@ -24,6 +24,8 @@ struct Replay<Files: FileSystem> {
     var unknownFiles: [String] = []
     /// Segment files that were never begun, or that the checkpoint names as dropped.
     var unfinished: [UInt32] = []
+    /// Segments of which nothing is left in a file that is there.
+    var unreadable: Set<UInt32> = []
     /// What `makeFinal` has to secure.
     var unsecured: [LogPart] = []
 
@@ -348,6 +350,12 @@ struct Replay<Files: FileSystem> {
         let offset = scanner.eventOffset
         let end = LogPosition(segment: segment, offset: offset)
         noteEarlyEnd(kind, at: end, durable)
+        var kind = kind
+        if kind == .torn || kind == .clean, end < durable {
+            // What is missing was durable, and so was the end of the unit that it is in.
+            endUnit()
+            kind = .clean
+        }
         nextGroup = max(nextGroup ?? 1, scanner.nextGroup ?? 1)
         epoch = max(epoch, scanner.epoch)
         bytesRead += offset
