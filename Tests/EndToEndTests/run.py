@@ -21,6 +21,7 @@ import harness
 import tests_abuse       # noqa: F401  importing a module registers its tests
 import tests_clients     # noqa: F401
 import tests_crash       # noqa: F401
+import tests_damage      # noqa: F401
 import tests_delivery    # noqa: F401
 import tests_disk        # noqa: F401
 import tests_limits      # noqa: F401

@@ -1,0 +1,91 @@
+"""Damaged stores: what on_damage does with them, and where the damaged bytes go."""
+
+from harness import test
+from load import browse
+from tests_log_tool import contents, crashed_store
+
+REFUSE = '[storage]\non_damage = "refuse"\n'
+
+
+def damage(directory, number):
+    """Writes over one byte in the body of a message; returns its file and the byte's place."""
+    needle = b"%08d" % number * 20
+    for path in sorted(directory.glob("segment-*.log")):
+        place = path.read_bytes().find(needle)
+        if place >= 0:
+            with open(path, "r+b") as file:
+                file.seek(place + 40)
+                file.write(b"\x01")
+            return path, place + 40
+    raise AssertionError(f"message {number} is not in the log")
+
+
+def copies(directory):
+    return sorted(path.name for path in directory.glob("quarantine-*"))
+
+
+@test("on_damage = refuse: exit 1, the damage is named, not a byte is changed")
+def refuse(environment):
+    data = crashed_store(environment)
+    path, _ = damage(data, 7900)
+    before = contents(data)
+    for _ in range(2):
+        daemon = environment.daemon(REFUSE, wait=False)
+        status, log = daemon.wait(), daemon.log()
+        assert status == 1, (status, log)
+        last = log.strip().splitlines()[-1]
+        for word in (path.name, "/queue/orders", "radiator-log verify", "repair", "quarantine"):
+            assert word in last, (word, last)
+        assert "damage in the store" in log, log
+        assert contents(data) == before, "a refused start changed the directory"
+    daemon = environment.daemon()
+    assert "store recovered" in daemon.log() and path.name in daemon.log()
+    daemon.stop()
+    # The checkpoint of the clean stop knows the rest; nothing that a start reads is damaged now.
+    environment.daemon(REFUSE).stop()
+
+
+@test("on_damage = quarantine: the damaged bytes are kept once, listed, and the rest is served")
+def quarantine(environment):
+    data = crashed_store(environment)
+    path, place = damage(data, 7900)
+    for turn in range(3):
+        daemon = environment.daemon()
+        found = copies(data)
+        assert len(found) == 1 and found[0].startswith(f"quarantine-{path.name}-"), found
+        if turn == 0:
+            assert "damaged bytes kept aside" in daemon.log(), daemon.log()
+        assert ("kept aside" in daemon.log()) == (turn == 0), daemon.log()
+        daemon.kill()
+    offset, length = map(int, found[0][:-4].split("-")[-2:])
+    kept = (data / found[0]).read_bytes()
+    assert offset <= place < offset + length and len(kept) == length
+    assert path.read_bytes()[offset:offset + length] == kept
+    for verb, status in (("inspect", 1), ("verify", 1)):
+        got, value = environment.log_tool_json(verb, data)
+        assert got == status, (verb, got, value)
+        assert value["quarantined"] == [{"file": found[0], "bytes": length}], value["quarantined"]
+        got, output, _ = environment.log_tool(verb, data)
+        assert found[0] in output, output
+    daemon = environment.daemon()
+    numbers = browse(daemon.address, "/queue/orders")
+    assert 7900 not in numbers and {7899, 7901} <= set(numbers), numbers[:5]
+    daemon.stop()
+
+
+@test("damage in a sealed segment is met by its reader, kept, and costs one message")
+def cold(environment):
+    config = '[storage]\nsegment_size = "1MiB"\npack_below_live = 0\ncompression = "none"\n'
+    data = crashed_store(environment, config)
+    environment.daemon(config).stop()
+    path, place = damage(data, 7900)
+    daemon = environment.daemon(config + 'on_damage = "refuse"\n')
+    assert "damage" not in daemon.log() and copies(data) == []
+    numbers = browse(daemon.address, "/queue/orders")
+    assert 7900 not in numbers and {7899, 7901} <= set(numbers), numbers[:5]
+    assert "damage in the store" in daemon.log() and path.name in daemon.log(), daemon.log()
+    daemon.stop()
+    found = copies(data)
+    assert len(found) == 1 and path.name in found[0], found
+    offset, length = map(int, found[0][:-4].split("-")[-2:])
+    assert offset <= place < offset + length < offset + 2000, found
