@@ -38,15 +38,18 @@ final class InlineStore<Files: FileSystem> {
         while true {
             let jobs = store.takeJobs()
             if jobs.isEmpty { break }
-            for job in jobs {
-                if case .write(let job) = job {
-                    store.complete(writer.perform(job), now: now)
-                } else {
-                    store.complete(worker.perform(job), now: now)
-                }
-            }
+            for job in jobs { perform(job) }
         }
         notices += store.takeNotices()
+    }
+
+    /// Performs one job; what follows from it waits.
+    func perform(_ job: StoreJob) {
+        if case .write(let job) = job {
+            store.complete(writer.perform(job), now: now)
+        } else {
+            store.complete(worker.perform(job), now: now)
+        }
     }
 
     /// The bodies from `sequence` on, fetched until the queue is at its end.

@@ -62,6 +62,9 @@ package protocol FileSystem: Sendable {
     /// How many names a file has.
     func linkCount(_ path: String) throws(FileError) -> Int
 
+    /// Whether a path is a symbolic link, wherever that leads; false if there is nothing.
+    func isSymbolicLink(_ path: String) -> Bool
+
     /// Bytes that may still be written to the disk that holds `directory`.
     func freeBytes(_ directory: String) throws(FileError) -> Int
 }
@@ -82,6 +85,9 @@ extension FileSystem {
 
     /// For file systems without second names.
     package func linkCount(_ path: String) throws(FileError) -> Int { 1 }
+
+    /// For file systems without symbolic links.
+    package func isSymbolicLink(_ path: String) -> Bool { false }
 }
 
 /// How a file is opened.

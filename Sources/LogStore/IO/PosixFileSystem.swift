@@ -111,6 +111,11 @@ package struct PosixFileSystem: FileSystem {
         return Int(status.st_nlink)
     }
 
+    package func isSymbolicLink(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+    }
+
     package func remove(_ path: String) throws(FileError) {
         if unlink(path) != 0 { throw failure("remove", path) }
     }

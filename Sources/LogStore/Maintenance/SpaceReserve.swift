@@ -95,8 +95,12 @@ struct SpaceReserve<Files: FileSystem>: Sendable {
     /// Whether nothing is missing of it.
     var isWhole: Bool { length == byteCount }
 
+    /// 0 if it is not there, or leads to what is somebody else's, which must not be cut: the next `keep`
+    /// puts a file of its own in the place of that name.
     private var length: Int {
         do throws(FileError) {
+            if files.isSymbolicLink(path) { return 0 }
+            if try files.linkCount(path) > 1 { return 0 }
             let file = try files.open(path, .read)
             defer { files.close(file) }
             return try files.size(file)

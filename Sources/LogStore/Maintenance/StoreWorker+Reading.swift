@@ -37,7 +37,7 @@ extension StoreWorker {
                 file: result.job.file.name,
                 offset: 0,
                 length: 0,
-                entries: sequences.map { SequenceRange(first: $0, count: 1) },
+                entries: LostReport.ranges(sequences),
                 reason: reason
             )
         )

@@ -37,13 +37,18 @@ struct ContainmentLog: Sendable {
         _ ending: Ending,
         checkpoints: Bool = true,
         packs: Bool = true,
+        keepsBothForms: Bool = false,
         segments: UInt32 = 4
     ) throws -> ContainmentLog {
         let files = ScratchFiles()
         var options = options
         options.packs = packs
         var writer = ContainmentWriter(try InlineStore(files, directory, options))
-        writer.write(segments: segments, isLong: packs, ending)
+        if keepsBothForms {
+            writer.pack()
+        } else {
+            writer.write(segments: segments, isLong: packs, ending)
+        }
         writer.store.close()
         if !checkpoints {
             for path in files.paths where path.hasSuffix(".chk") { files[path] = nil }
@@ -134,26 +139,23 @@ private struct ContainmentWriter {
     private func tick(_ count: Int) {
         for _ in 0..<count {
             store.now = store.now.advanced(by: .seconds(2))
-            log.tick(now: store.now)
+            log.tick(store.instant)
             store.run()
         }
     }
 
+    /// Ends right after the packing of the first segment.
+    mutating func pack() {
+        begin(isLong: true)
+        for _ in 0..<10 where log.state.segments[1]?.generation == 0 {
+            store.now = store.now.advanced(by: .seconds(2))
+            log.tick(store.instant)
+            for job in log.takeJobs() { store.perform(job) }
+        }
+    }
+
     mutating func write(segments: UInt32, isLong: Bool, _ ending: ContainmentLog.Ending) {
-        let deleted = log.declare("/queue/deleted")
-        log.delete(deleted)
-        // A unit does not end with its segment, so this one has blocks to be packed into.
-        log.beginUnit(bytes: 100)
-        for count in 0..<(isLong ? 18 : 1) { send([count % 3]) }
-        log.endUnit()
-        store.run()
-        while log.tail.segment == 1 { turn() }
-        settle(0, [1, 2, 4, 5])
-        settle(1, [2, 3, 6])
-        settle(2, [3])
-        store.run()
-        log.requestCheckpoint()
-        store.run()
+        begin(isLong: isLong)
         tick(6)
         while log.tail.segment < segments { turn() }
         tick(1)
@@ -173,6 +175,24 @@ private struct ContainmentWriter {
             log.requestCheckpoint()
             store.run()
         }
+    }
+
+    /// A first segment of which enough is settled for it to be packed.
+    private mutating func begin(isLong: Bool) {
+        let deleted = log.declare("/queue/deleted")
+        log.delete(deleted)
+        // A unit does not end with its segment, so this one has blocks to be packed into.
+        log.beginUnit(bytes: 100)
+        for count in 0..<(isLong ? 18 : 1) { send([count % 3]) }
+        log.endUnit()
+        store.run()
+        while log.tail.segment == 1 { turn() }
+        settle(0, [1, 2, 4, 5])
+        settle(1, [2, 3, 6])
+        settle(2, [3])
+        store.run()
+        log.requestCheckpoint()
+        store.run()
     }
 
     /// Three groups: plain messages, a fan-out, an atomic unit with a settle in it.

@@ -74,6 +74,18 @@ import Testing
         #expect(problems(cases, tools: { $0 % 8 == 0 }, twice: { $0 % 8 == 1 }) == [])
     }
 
+    @Test("verify finds damage in a form of a segment that does not serve")
+    func bothForms() throws {
+        let log = try ContainmentLog.make(.killed, keepsBothForms: true)
+        let packed = try #require(log.names.first { $0.hasSuffix(".pak") })
+        #expect(log.names.contains(FileNames.segment(1)))
+        #expect(log.expected.report.unknownFiles == [])
+        let cases = stride(from: 0, to: log.bytes(packed).count, by: 7).map {
+            flip(log, packed, $0, $0 % 8)
+        }
+        #expect(problems(cases, tools: { _ in true }) == [])
+    }
+
     private func smallLog(checkpoints: Bool) throws -> ContainmentLog {
         try ContainmentLog.make(.killed, checkpoints: checkpoints, packs: false, segments: 2)
     }
