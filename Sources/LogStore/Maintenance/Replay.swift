@@ -117,6 +117,15 @@ struct Replay<Files: FileSystem> {
             }
         }
         noteUnreadable(lastBegun: begun.last)
+        // Before the others, for gaps in them tell what it held.
+        if checkpoint != nil, formToReplay(position.segment) == nil {
+            addDamage(
+                position.segment,
+                0,
+                position.offset,
+                "the segment that the checkpoint ends in is missing"
+            )
+        }
         for (index, segment) in begun.enumerated() {
             // A segment is synced before the next one is begun, so a later one vouches for all of it.
             let isLast = index + 1 == begun.count
@@ -135,14 +144,6 @@ struct Replay<Files: FileSystem> {
             // Nor does the log go on before a position that a checkpoint counts as known.
             let isSpoiled = isLast && (noteCutOff(segment) || lastHeaderIsDamaged)
             if !endIsSealed, !isLast || end < position || isSpoiled { sealWithoutFooter(segment) }
-        }
-        if checkpoint != nil, formToReplay(position.segment) == nil {
-            addDamage(
-                position.segment,
-                0,
-                position.offset,
-                "the segment that the checkpoint ends in is missing"
-            )
         }
         damage = lost.resolved(state)
         return finish(lastBegun: begun.last)

@@ -94,9 +94,14 @@ import Testing
     func everyBit(_ bit: Int) throws {
         let log = try smallLog(checkpoints: bit % 2 == 0)
         let cases = log.names.lazy.flatMap { name in
-            log.bytes(name).indices.lazy.map { flip(log, name, $0, bit) }
+            // One checksum covers all of a checkpoint, so each byte of it gets one bit.
+            let step = name.hasSuffix(".chk") ? 8 : 1
+            let start = step == 1 ? 0 : bit
+            return stride(from: start, to: log.bytes(name).count, by: step).lazy.map {
+                flip(log, name, $0, bit)
+            }
         }
-        #expect(problems(cases, tools: { $0 % 16 == 0 }, twice: { $0 % 16 == 1 }) == [])
+        #expect(problems(cases, tools: { $0 % 32 == 0 }, twice: { $0 % 32 == 1 }) == [])
     }
 
     // MARK: Cuts
@@ -104,6 +109,7 @@ import Testing
     private func cuts(_ log: ContainmentLog, each step: Int) -> [ContainmentCase] {
         log.names.flatMap { name in
             let bytes = log.bytes(name)
+            let step = name.hasSuffix(".chk") ? max(step, 8) : step
             return stride(from: 0, to: bytes.count, by: step).map { length in
                 ContainmentCase(
                     log: log,
