@@ -52,7 +52,8 @@ final class Engine {
                 directory: directory,
                 options: configuration.storeOptions,
                 now: begin.wall,
-                newID: StoreID(using: &generator)
+                newID: StoreID(using: &generator),
+                progress: Self.logProgress(logger, since: begin.monotonic)
             )
         } catch {
             if case .damaged(_, let damage) = error {
@@ -90,6 +91,30 @@ final class Engine {
         target.value = self
         driver.submit(now: begin.monotonic)
         startTicking(configuration.storeOptions.fsync)
+    }
+
+    /// Says once a second how far a long recovery is, and how long it may still take.
+    private static func logProgress(
+        _ logger: Logger,
+        since begin: MonotonicTime
+    ) -> RecoveryProgress {
+        var told = begin
+        return { done, total in
+            let now = SystemClock.now().monotonic
+            guard now.since(told) >= .seconds(1) else { return }
+            told = now
+            let rate = Double(done) / (Double(now.since(begin).milliseconds) / 1000)
+            logger.info(
+                "recovering",
+                metadata: [
+                    LogKeys.bytes: "\(done)",
+                    LogKeys.totalBytes: "\(total)",
+                    LogKeys.bytesPerSecond: "\(Int(rate))",
+                    LogKeys.secondsLeft:
+                        "\(Int((Double(total - done) / max(rate, 1)).rounded(.up)))",
+                ]
+            )
+        }
     }
 
     private func logRecovery(_ directory: String, _ report: RecoveryReport, since begin: Instant) {

@@ -39,6 +39,9 @@ package struct RecoveryReport: Sendable, Equatable {
     package init() {}
 }
 
+/// Is told how many bytes of the log were read, and of how many.
+package typealias RecoveryProgress = (_ done: Int, _ total: Int) -> Void
+
 /// The log as recovery leaves it: what a `LogStore` begins with.
 struct RecoveredLog {
     var store: StoreID
@@ -59,6 +62,7 @@ package struct Recovery<Files: FileSystem> {
     private let files: Files
     private let directory: String
     private let options: LogStoreOptions
+    private let progress: RecoveryProgress?
     private var report = RecoveryReport()
     private var listing = StoreFiles<Files>.Listing()
     private var checkpointNumbers: [UInt64] = []
@@ -74,7 +78,8 @@ package struct Recovery<Files: FileSystem> {
 
     /// Opens, or creates, the store in `directory`.
     ///
-    /// `generator` is used for a new store's id only.
+    /// `generator` is used for a new store's id only. `progress` is called after each segment that was
+    /// read.
     ///
     /// Blocks: reads the log behind the checkpoint. Time grows with that, not with the backlog.
     package static func open(
@@ -82,9 +87,15 @@ package struct Recovery<Files: FileSystem> {
         directory: String,
         options: LogStoreOptions,
         now: WallTime,
-        using generator: inout some RandomNumberGenerator
+        using generator: inout some RandomNumberGenerator,
+        progress: RecoveryProgress? = nil
     ) throws(LogStoreError) -> Opened {
-        var recovery = Recovery(files: files, directory: directory, options: options)
+        var recovery = Recovery(
+            files: files,
+            directory: directory,
+            options: options,
+            progress: progress
+        )
         let lock = try recovery.lockDirectory()
         do throws(LogStoreError) {
             let log = try recovery.recover(now: now, using: &generator)
@@ -98,10 +109,16 @@ package struct Recovery<Files: FileSystem> {
         }
     }
 
-    private init(files: Files, directory: String, options: LogStoreOptions) {
+    private init(
+        files: Files,
+        directory: String,
+        options: LogStoreOptions,
+        progress: RecoveryProgress?
+    ) {
         self.files = files
         self.directory = directory
         self.options = options
+        self.progress = progress
     }
 
     private func path(_ name: String) -> String { directory + "/" + name }
@@ -137,7 +154,8 @@ package struct Recovery<Files: FileSystem> {
             store: store,
             checkpoint: content,
             segments: listing.segments,
-            packed: listing.packed
+            packed: listing.packed,
+            scope: scope(from: content?.header.position.segment ?? 0)
         )
         let log = try replay.run(now: now)
         try refuseDamage(replay.damage, checkpoint: content)
@@ -170,6 +188,23 @@ package struct Recovery<Files: FileSystem> {
             nextCheckpoint: nextCheckpoint,
             createdMilliseconds: now.milliseconds
         )
+    }
+
+    /// A replay of the segments from the given one on that tells how far it is.
+    private func scope(from first: UInt32) -> ReplayScope {
+        var scope = ReplayScope()
+        guard let progress else { return scope }
+        var total = 0
+        for segment in listing.segments where segment >= first {
+            // What cannot be read is met, and told, by the replay.
+            do throws(FileError) {
+                let file = try files.open(path(FileNames.segment(segment)), .read)
+                defer { files.close(file) }
+                total += try files.size(file)
+            } catch {}
+        }
+        scope.observer = RecoveryWatch(total: total, progress)
+        return scope
     }
 
     /// Makes the name of a directory that was just created durable.
@@ -302,7 +337,8 @@ extension Recovery where Files == PosixFileSystem {
         directory: String,
         options: LogStoreOptions,
         now: WallTime,
-        newID: StoreID
+        newID: StoreID,
+        progress: @escaping RecoveryProgress
     ) throws(LogStoreError) -> Opened {
         var generator = GivenID(words: [newID.low, newID.high])
         return try open(
@@ -310,8 +346,37 @@ extension Recovery where Files == PosixFileSystem {
             directory: directory,
             options: options,
             now: now,
-            using: &generator
+            using: &generator,
+            progress: progress
         )
+    }
+}
+
+/// Counts the bytes that were read, segment by segment.
+private final class RecoveryWatch: ReplayObserver {
+    private let total: Int
+    private let progress: RecoveryProgress
+    private var size = 0
+    private var done = 0
+
+    init(total: Int, _ progress: @escaping RecoveryProgress) {
+        self.total = total
+        self.progress = progress
+    }
+
+    func segmentBegins(_ segment: UInt32, size: Int) { self.size = size }
+
+    func meets(
+        _ event: ScanEvent,
+        at position: LogPosition,
+        in bytes: RawSpan,
+        local: Int,
+        state: StoreState
+    ) {}
+
+    func segmentEnds(_ segment: UInt32, _ kind: ScanEnd, end: LogPosition, state: StoreState) {
+        done += size
+        progress(done, max(done, total))
     }
 }
 
