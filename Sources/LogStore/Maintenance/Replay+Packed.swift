@@ -10,7 +10,7 @@ extension Replay {
         let dropped = Set(state.segments.absent)
         for info in state.segments.segments.values where info.number < position.segment {
             if exists(info.file) { continue }
-            guard let other = forms(of: info.number).first else {
+            guard let other = forms[info.number]?.first else {
                 addDamage(info.file, 0..<0, "the file is missing", [])
                 continue
             }
@@ -26,7 +26,7 @@ extension Replay {
         }
         for segment in Set(segments).union(packed.map(\.segment)).sorted() {
             let serving = servingForm(of: segment)
-            for file in forms(of: segment) where file != serving && !dropped.contains(file) {
+            for file in forms[segment] ?? [] where file != serving && !dropped.contains(file) {
                 if serving != nil {
                     state.segments.replace(file)
                 } else {
@@ -44,16 +44,9 @@ extension Replay {
 
     /// The oldest form that is there: what was settled when a later one was made may be settled by a
     /// record that comes only after a checkpoint's position.
-    func formToReplay(_ segment: UInt32) -> SegmentFile? { forms(of: segment).first }
+    func formToReplay(_ segment: UInt32) -> SegmentFile? { forms[segment]?.first }
 
-    private func exists(_ file: SegmentFile) -> Bool { forms(of: file.segment).contains(file) }
-
-    /// All forms of a segment on disk, by generation.
-    private func forms(of segment: UInt32) -> [SegmentFile] {
-        let packed = packed.filter { $0.segment == segment }
-        return segments.contains(segment)
-            ? [SegmentFile(segment: segment, generation: 0)] + packed : packed
-    }
+    private func exists(_ file: SegmentFile) -> Bool { (forms[file.segment] ?? []).contains(file) }
 
     /// Applies what a packed form holds, where nothing else is left of its segment.
     ///

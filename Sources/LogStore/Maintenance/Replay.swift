@@ -8,6 +8,8 @@ struct Replay<Files: FileSystem> {
     let checkpoint: CheckpointContent?
     let segments: [UInt32]
     let packed: [SegmentFile]
+    /// All forms of each segment on disk, by generation.
+    let forms: [UInt32: [SegmentFile]]
     let scope: ReplayScope
 
     // What it leads to, beside the result of `run`.
@@ -85,6 +87,10 @@ struct Replay<Files: FileSystem> {
         self.checkpoint = checkpoint
         self.segments = segments
         self.packed = packed
+        forms = Dictionary(
+            grouping: segments.map { SegmentFile(segment: $0, generation: 0) } + packed,
+            by: \.segment
+        )
         self.scope = scope
         state = checkpoint?.state ?? StoreState()
         nextGroup = checkpoint?.header.nextGroup
@@ -177,20 +183,36 @@ struct Replay<Files: FileSystem> {
     /// Whether a segment was begun: it has a header of its own, or a record anywhere, or the checkpoint
     /// was taken when it had records, whatever became of them.
     private func isBegun(_ segment: UInt32) throws(LogStoreError) -> Bool {
+        var renamed: UInt32?
         do throws(FileError) {
             let file = try files.open(path(segment), .read)
             defer { files.close(file) }
             var reader = try BlockReader(files, file, blockBytes: 64 << 10)
-            if case .own = try headerState(&reader, segment) { return true }
+            switch try headerState(&reader, segment) {
+            // Whatever is wrong with a file of somebody else's, `replay` says it; none is removed.
+            case .own, .foreign, .newer: return true
+            case .other(let number): renamed = isMissed(number) ? number : nil
+            case .damaged: break
+            }
             if segment == position.segment, position.offset > SegmentHeader.byteCount {
                 return true
             }
-            return try hasRecord(segment, file)
+            if renamed == nil { return try hasRecord(segment, file) }
         } catch {
             // Its name says that it was begun, and `replay` what is wrong with it.
             if error.reason == .notFound || error.spoilsOneFile { return true }
             throw .file(error)
         }
+        throw .unusable(
+            file: path(segment),
+            reason: "it is segment \(renamed ?? 0), which is missing; its name must be "
+                + FileNames.segment(renamed ?? 0)
+        )
+    }
+
+    /// Whether unsettled entries stand in a segment of which no file is there.
+    private func isMissed(_ segment: UInt32) -> Bool {
+        state.segments[segment]?.liveExtents ?? 0 > 0 && formToReplay(segment) == nil
     }
 
     /// Nothing of a segment is known, but that the log went on behind it.
@@ -206,6 +228,8 @@ struct Replay<Files: FileSystem> {
 
     private enum HeaderState {
         case own(SegmentHeader)
+        /// Another segment of this store: a dropped one whose file was made ready for this one.
+        case other(UInt32)
         case damaged
         case newer(UInt32)
         case foreign
@@ -219,7 +243,7 @@ struct Replay<Files: FileSystem> {
         do throws(SegmentHeader.Fault) {
             let header = try SegmentHeader.decode(reader.window.span.bytes)
             guard header.store == store else { return .foreign }
-            return header.segment == segment ? .own(header) : .damaged
+            return header.segment == segment ? .own(header) : .other(header.segment)
         } catch {
             if case .newerVersion(let version) = error { return .newer(version) }
             return .damaged
@@ -252,7 +276,7 @@ struct Replay<Files: FileSystem> {
                 lastFile = (reader.size, header.preparedBytes)
                 lastHeaderIsDamaged = false
                 try scan(reader, segment, durable: durable)
-            case .damaged:
+            case .damaged, .other:
                 lastHeaderIsDamaged = true
                 addDamage(segment, 0, SegmentHeader.byteCount, "the segment header is damaged")
                 try scan(reader, segment, durable: durable)

@@ -132,4 +132,36 @@ import Testing
         }
         #expect(throws: LogStoreError.mixedStores(file: "/" + name)) { try verify(mixed) }
     }
+
+    @Test("a file of another store behind the log's end is refused, too")
+    func foreignBehindEnd() throws {
+        let sample = try SampleStore.make(messages: 60)
+        let strange = sample.changed(sample.file(0)) { bytes in
+            bytes[16] ^= 1
+            bytes[32] = 99
+            for index in 12..<16 { bytes[index] = 0 }
+            let crc = Checksum.crc32c(0, bytes.span.bytes.extracting(0..<64))
+            for index in 0..<4 { bytes[12 + index] = UInt8(crc >> (index * 8) & 0xFF) }
+        }
+        let mixed = sample.files.copy()
+        mixed[FileNames.segment(99)] = strange[sample.file(0)]
+        let error = LogStoreError.mixedStores(file: "/" + FileNames.segment(99))
+        #expect(throws: error) { try verify(mixed) }
+    }
+
+    @Test("a segment under another's name is told from a file that was made ready")
+    func renamedSegment() throws {
+        let sample = try SampleStore.make(messages: 60)
+        let renamed = sample.files.copy()
+        renamed[FileNames.segment(99)] = renamed[sample.file(1)]
+        renamed[sample.file(1)] = nil
+        #expect {
+            try verify(renamed)
+        } throws: { error in
+            "\(error)".contains("its name must be \(sample.file(1))")
+        }
+        // A copy whose original is there holds nothing that is missed.
+        renamed[sample.file(1)] = renamed[FileNames.segment(99)]
+        #expect(try verify(renamed).damage == [])
+    }
 }
