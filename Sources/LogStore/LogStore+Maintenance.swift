@@ -42,12 +42,11 @@ extension LogStore {
         )
         checkpointBytes = bytes.count
         sealedBytes = 0
-        let kept = checkpoints.sorted()
         let job = CheckpointJob(
             number: number,
             bytes: bytes,
             position: tail.end,
-            replaces: kept.count >= 2 ? kept[0] : nil
+            replaces: checkpoints.sorted().dropLast() + strayCheckpoints
         )
         capturedCheckpoint = (job, tail.end)
         if syncedTo < tail.end { forcesSync = true }
@@ -65,9 +64,13 @@ extension LogStore {
         isCheckpointing = false
         // The last ones still stand; the next tick tries again.
         checkpointFailed = error != nil
-        guard error == nil else { return }
-        checkpoints.removeAll { $0 == job.replaces }
+        guard error == nil else {
+            strayCheckpoints.append(job.number)
+            return
+        }
+        checkpoints.removeAll { job.replaces.contains($0) && !job.left.contains($0) }
         checkpoints.append(job.number)
+        strayCheckpoints.removeAll { !job.left.contains($0) }
         checkpointedTo = job.position
         guard checkpoints.count >= 2, let oldest = checkpoints.min() else { return }
         let removable = state.segments.takeRemovable(oldestCheckpoint: oldest)
@@ -189,7 +192,7 @@ extension LogStore {
     /// one is then the reserve for settles.
     func updateRefusal() {
         let isOutOfSpares = spares.isEmpty && spareRefusal != nil
-        let refusal = isOutOfSpares ? spareRefusal : spaceRefusal
+        let refusal = writeRefusal ?? (isOutOfSpares ? spareRefusal : spaceRefusal)
         if refusal != announcedRefusal {
             announcedRefusal = refusal
             notices.append(.sendsRefused(refusal))

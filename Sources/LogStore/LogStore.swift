@@ -59,8 +59,9 @@ package final class LogStore {
     /// Files of dropped segments that will be made ready when one that is was taken.
     var recyclable: [SegmentFile] = []
     var spareRefusal: String?
+    var writeRefusal: String?
     var space = SpaceAccount()
-    /// The rest of a write that found the disk full, for the next tick.
+    /// The rest of a write that found the disk full, or no file descriptor, for the next tick.
     var blockedWrite: WriteJob?
     /// Dropped files that could not be removed, for the next tick.
     var removalsToRetry: [SegmentFile] = []
@@ -71,6 +72,8 @@ package final class LogStore {
     var isCheckpointing = false
     var checkpointFailed = false
     var checkpoints: [UInt64]
+    /// Checkpoints that failed, of which a file may be left nevertheless.
+    var strayCheckpoints: [UInt64] = []
     var nextCheckpoint: UInt64
     var checkpointedAt = MonotonicTime(nanoseconds: 0)
     /// Bytes of the last checkpoint, and of segments sealed since.
@@ -664,14 +667,22 @@ package final class LogStore {
 
     func written(_ job: WriteJob, _ error: FileError?, now: MonotonicTime) {
         if let error, job.canRepeat {
-            // Not a byte of it was promised to anyone yet: it waits for space, as its senders do.
+            // Not a byte of it was promised to anyone yet: it waits, as its senders do.
             blockedWrite = job
-            space.ranOut()
+            if error.reason == .noSpace {
+                space.ranOut()
+            } else {
+                invariant(error.reason == .tooManyOpenFiles, "a write is repeated after \(error)")
+                writeRefusal = "the log cannot be written: \(error)"
+            }
             updateRefusal()
-            invariant(error.reason == .noSpace, "a write is repeated after \(error)")
             return
         }
         isWriting = false
+        if writeRefusal != nil {
+            writeRefusal = nil
+            updateRefusal()
+        }
         if let error {
             failure = error
             notices.append(.failed(error))

@@ -57,8 +57,8 @@ package struct WriteJob: Sendable {
     let group: UInt64
     /// The log's end once it is written.
     let end: LogPosition
-    /// True in the result if the disk was full before any sync had failed: then `steps` are those
-    /// that are left, to be performed again.
+    /// True in the result if the disk was full, or too many files open, before any sync had failed:
+    /// then `steps` are those that are left, to be performed again.
     var canRepeat = false
 
     /// The job without its first `count` steps.
@@ -118,8 +118,10 @@ package struct CheckpointJob: Sendable {
     let bytes: [UInt8]
     /// Everything before it is in the checkpoint.
     let position: LogPosition
-    /// The checkpoint before the last, which goes when this one is there.
-    let replaces: UInt64?
+    /// The checkpoints that go when this one is there: all but the last, and what failed ones left.
+    let replaces: [UInt64]
+    /// In the result: those that could not be removed.
+    var left: [UInt64] = []
 }
 
 /// A file to be made ready to become a segment.

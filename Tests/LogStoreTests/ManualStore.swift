@@ -87,13 +87,13 @@ final class ManualStore {
         jobs += store.takeJobs()
     }
 
-    func takeWrite() -> StoreJob? { take { if case .write = $0 { true } else { false } } }
+    func takeWrite() -> StoreJob? { takeJob { if case .write = $0 { true } else { false } } }
 
-    func takeFirst() -> StoreJob? { take { _ in true } }
+    func takeFirst() -> StoreJob? { takeJob { _ in true } }
 
-    func takeRead() -> StoreJob? { take { if case .read = $0 { true } else { false } } }
+    func takeRead() -> StoreJob? { takeJob { if case .read = $0 { true } else { false } } }
 
-    private func take(_ matches: (StoreJob) -> Bool) -> StoreJob? {
+    func takeJob(_ matches: (StoreJob) -> Bool) -> StoreJob? {
         jobs.firstIndex(where: matches).map { jobs.remove(at: $0) }
     }
 

@@ -13,6 +13,7 @@ struct Packer<Files: FileSystem> {
     private let files: Files
     private let directory: String
     private let store: StoreID
+    private let litter: Litter<Files>
     private let job: PackJob
     private let seed: UInt32
 
@@ -26,8 +27,15 @@ struct Packer<Files: FileSystem> {
     private var postings: [QueueID: (first: UInt64, offsets: [UInt32], bytes: UInt64)] = [:]
     private var messages = 0
 
-    init(_ files: Files, directory: String, store: StoreID, _ job: PackJob) {
+    init(
+        _ files: Files,
+        directory: String,
+        store: StoreID,
+        litter: Litter<Files>,
+        _ job: PackJob
+    ) {
         self.files = files
+        self.litter = litter
         self.directory = directory
         self.store = store
         self.job = job
@@ -39,21 +47,23 @@ struct Packer<Files: FileSystem> {
     /// Packs the segment; nothing is left of a file that was not finished.
     mutating func run() throws(FileError) -> PackOutcome {
         let temporary = path(FileNames.temporary(job.target.name))
+        var named: String?
         do throws(FileError) {
             let outcome = try write(temporary)
             if let output { files.close(output) }
             output = nil
             guard case .packed = outcome else {
-                try files.remove(temporary)
+                litter.drop(temporary)
                 return outcome
             }
             try files.rename(temporary, to: path(job.target.name))
+            named = path(job.target.name)
             try files.syncDirectory(directory)
             return outcome
         } catch {
             if let output { files.close(output) }
             output = nil
-            do throws(FileError) { try files.remove(temporary) } catch {}
+            litter.drop(named ?? temporary)
             throw error
         }
     }

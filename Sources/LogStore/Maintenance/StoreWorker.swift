@@ -9,6 +9,7 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
     let store: StoreID
     private let reserve: SpaceReserve<Files>
     private let quarantine: Quarantine<Files>
+    private let litter: Litter<Files>
 
     /// `reserveBytes` of disk are held for settles and checkpoints on a full disk; copies of damaged
     /// bytes leave `minFreeBytes` free.
@@ -24,6 +25,7 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         self.store = store
         reserve = SpaceReserve(files, directory: directory, byteCount: reserveBytes)
         quarantine = Quarantine(files, directory: directory, minFreeBytes: minFreeBytes)
+        litter = Litter(files)
     }
 
     func path(_ name: String) -> String { directory + "/" + name }
@@ -48,6 +50,7 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
     }
 
     private func freeBytes() -> Int? {
+        litter.clear()
         do throws(FileError) {
             let free = try files.freeBytes(directory)
             reserve.keep(freeBytes: free)
@@ -71,12 +74,21 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
                     }
                 }
             }
-            if let old = job.replaces {
-                try files.remove(path(FileNames.checkpoint(old)))
-            }
-            return .checkpointed(job, nil)
         } catch {
             return .checkpointed(job, error)
+        }
+        var job = job
+        job.left = job.replaces.filter { !isGone(FileNames.checkpoint($0)) }
+        return .checkpointed(job, nil)
+    }
+
+    /// Removes a file that may be there; false if that failed.
+    private func isGone(_ name: String) -> Bool {
+        do throws(FileError) {
+            try files.remove(path(name))
+            return true
+        } catch {
+            return error.reason == .notFound
         }
     }
 
@@ -89,8 +101,8 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
             try files.rename(temporary, to: path(name))
             try files.syncDirectory(directory)
         } catch {
-            // Half a file would stand in the way of the next try, and hold space.
-            do throws(FileError) { try files.remove(temporary) } catch {}
+            // Half a file would hold space.
+            litter.drop(temporary)
             throw error
         }
     }
@@ -125,7 +137,7 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
             }
             return .sparePrepared(job, bytes: bytes, nil)
         } catch {
-            do throws(FileError) { try files.remove(name) } catch {}
+            litter.drop(name)
             return .sparePrepared(job, bytes: 0, error)
         }
     }
@@ -178,7 +190,7 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
     }
 
     private func pack(_ job: PackJob) -> PackOutcome {
-        var packer = Packer(files, directory: directory, store: store, job)
+        var packer = Packer(files, directory: directory, store: store, litter: litter, job)
         do throws(FileError) { return try packer.run() } catch { return .failed(error) }
     }
 }

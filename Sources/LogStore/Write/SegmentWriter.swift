@@ -1,7 +1,8 @@
 /// Writes groups to the active segment: the one file being appended to.
 ///
 /// Confinement: one thread at a time. After an error it must not be used again, for a failed sync is
-/// final; but what found the disk full, and says `canRepeat`, may be performed again.
+/// final; but what found the disk full, or no file descriptor left, and says `canRepeat`, may be
+/// performed again.
 package struct SegmentWriter<Files: FileSystem>: Sendable {
     private let files: Files
     private let directory: String
@@ -9,6 +10,8 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
     private var file: Files.File?
     private var segment: UInt32 = 0
     private var isSyncing = false
+    /// The segment that has its name, which is not durable yet for want of a file descriptor.
+    private var unsyncedName: UInt32?
 
     init(files: Files, directory: String, reserve: SpaceReserve<Files>) {
         self.files = files
@@ -29,19 +32,20 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
             if job.syncs, let file { try sync(file) }
             return .written(job, nil)
         } catch {
-            return .written(job.rest(from: done, canRepeat: isOutOfSpace(error)), error)
+            return .written(job.rest(from: done, canRepeat: mayWait(error)), error)
         }
     }
 
-    /// Whether an error only says that a step must wait for space; a failed sync is final.
-    private func isOutOfSpace(_ error: FileError) -> Bool {
-        error.reason == .noSpace && !isSyncing
+    /// Whether an error only says that a step must wait; a failed sync is final.
+    private func mayWait(_ error: FileError) -> Bool {
+        (error.reason == .noSpace || error.reason == .tooManyOpenFiles) && !isSyncing
     }
 
     private mutating func performWithReserve(_ step: WriteJob.Step) throws(FileError) {
         while true {
             do throws(FileError) { return try perform(step) } catch {
-                guard isOutOfSpace(error), reserve.release(step.byteCount) else { throw error }
+                guard mayWait(error), error.reason == .noSpace, reserve.release(step.byteCount)
+                else { throw error }
             }
         }
     }
@@ -97,11 +101,30 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
         spare: UInt64?,
         _ header: SegmentHeader
     ) throws(FileError) {
+        if unsyncedName != number {
+            try prepare(number, spare: spare, header)
+            unsyncedName = number
+        }
+        isSyncing = true
+        do throws(FileError) { try files.syncDirectory(directory) } catch {
+            // The directory was not even opened: nothing was synced, and nothing given up.
+            if error.reason == .tooManyOpenFiles { isSyncing = false }
+            throw error
+        }
+        isSyncing = false
+        unsyncedName = nil
+    }
+
+    private mutating func prepare(
+        _ number: UInt32,
+        spare: UInt64?,
+        _ header: SegmentHeader
+    ) throws(FileError) {
         close()
         let name = FileNames.segment(number)
         let prepared = path(spare.map(FileNames.spare) ?? FileNames.temporary(name))
         do throws(FileError) {
-            let file = try files.open(prepared, spare == nil ? .create : .update)
+            let file = try spare == nil ? create(prepared) : files.open(prepared, .update)
             self.file = file
             segment = number
             let bytes = [UInt8].encoded(count: SegmentHeader.byteCount) { header.encode(into: &$0) }
@@ -110,12 +133,18 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
             try files.rename(prepared, to: path(name))
         } catch {
             close()
-            // A file of its own making would stand in the way of the next try, and hold space.
+            // A file of its own making would hold space.
             if spare == nil { do throws(FileError) { try files.remove(prepared) } catch {} }
             throw error
         }
-        isSyncing = true
-        try files.syncDirectory(directory)
-        isSyncing = false
+    }
+
+    /// Creates a file in the place of one that a try before this one may have left.
+    private func create(_ path: String) throws(FileError) -> Files.File {
+        do throws(FileError) { return try files.open(path, .create) } catch {
+            guard error.reason == .exists else { throw error }
+            try files.remove(path)
+            return try files.open(path, .create)
+        }
     }
 }

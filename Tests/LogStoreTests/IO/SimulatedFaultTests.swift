@@ -179,9 +179,13 @@ struct SimulatedFaultTests {
             reason { () throws(FileError) in _ = try files.open("/data/b", .create) }
                 == .tooManyOpenFiles
         )
-        #expect(try files.list("/data") == ["a"])
+        #expect(
+            reason { () throws(FileError) in _ = try files.list("/data") } == .tooManyOpenFiles
+        )
         files.close(second)
+        #expect(try files.list("/data") == ["a"])
         _ = try files.open(Disk.path, .read)
+        #expect(files.takeStrikes().map(\.operation) == [.open, .create, .list])
     }
 
     @Test("from the call in which the process dies, every call fails until it starts again")

@@ -37,6 +37,8 @@ struct SimulatedDisk: Sendable {
     var crashAtOperation: Int?
     private(set) var isDead = false
     var faults: [SimulatedFault] = []
+    /// Calls that failed as they were told to.
+    var strikes: [SimulatedStrike] = []
     var chances: [SimulatedOperation: (oneIn: Int, reason: FileError.Reason)] = [:]
     var capacityBytes: Int?
     var openFilesMax: Int?
@@ -64,12 +66,26 @@ struct SimulatedDisk: Sendable {
             }
         }
         for index in faults.indices where faults[index].strikes(operation, path) {
+            noteStrike(operation, path, faults[index].reason)
             return .fail(faults[index].reason, writesPart: faults[index].writesPart)
         }
         if let chance = chances[operation], generator.oneIn(chance.oneIn) {
+            noteStrike(operation, path, chance.reason)
             return .fail(chance.reason, writesPart: true)
         }
+        if operation.opensFile, let openFilesMax, handles.count >= openFilesMax {
+            noteStrike(operation, path, .tooManyOpenFiles)
+            return .fail(.tooManyOpenFiles, writesPart: false)
+        }
         return .perform
+    }
+
+    private mutating func noteStrike(
+        _ operation: SimulatedOperation,
+        _ path: String,
+        _ reason: FileError.Reason
+    ) {
+        strikes.append(SimulatedStrike(operation: operation, path: path, reason: reason))
     }
 
     /// Does a call that has no half-way state: the process dies before it or after it.
@@ -106,7 +122,6 @@ struct SimulatedDisk: Sendable {
     }
 
     private mutating func create(_ path: String) throws(FileError) -> Int {
-        try checkOpenFiles("open", path)
         try names.create(path, inode: nextInode)
         inodes[nextInode] = SimulatedInode(sectorSizeBytes: options.sectorSizeBytes)
         nextInode += 1
@@ -129,17 +144,11 @@ struct SimulatedDisk: Sendable {
         }
     }
 
-    private func checkOpenFiles(_ operation: String, _ path: String) throws(FileError) {
-        guard let openFilesMax, handles.count >= openFilesMax else { return }
-        throw .posix(EMFILE, operation, path)
-    }
-
     private mutating func addHandle(
         _ inode: Int,
         _ path: String,
         isWritable: Bool
     ) throws(FileError) -> Int {
-        try checkOpenFiles("open", path)
         handles[nextHandle] = Handle(inode: inode, path: path, isWritable: isWritable)
         nextHandle += 1
         return nextHandle - 1
@@ -330,13 +339,19 @@ struct SimulatedDisk: Sendable {
 
     // MARK: - Ends
 
-    mutating func crash() {
+    /// `tell` gets what was lost, one line for each file and change of names.
+    mutating func crash(_ tell: ((String) -> Void)? = nil) {
+        let paths = tell == nil ? [:] : names.pathsOfFiles
         // In the order of their numbers, for a dictionary's own order differs from run to run.
         for number in inodes.keys.sorted() {
+            let before = tell == nil ? nil : inodes[number]
             let torn = lastWrite.flatMap { $0.inode == number ? $0.range : nil }
             inodes[number]?.crash(lastWrite: torn, &generator)
+            if let tell, let loss = before?.loss(to: inodes[number]) {
+                tell("\(paths[number] ?? "a removed file"): \(loss)")
+            }
         }
-        names.crash(inOrder: options.keepsNameOrder, &generator)
+        names.crash(inOrder: options.keepsNameOrder, &generator, tell)
         endProcess()
     }
 

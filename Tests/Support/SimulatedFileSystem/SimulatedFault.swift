@@ -18,6 +18,16 @@ package enum SimulatedOperation: CaseIterable, Sendable {
         case .open, .read, .list, .size, .freeBytes: false
         }
     }
+
+    /// True if the call takes a file descriptor, if only for its own time.
+    var opensFile: Bool {
+        switch self {
+        case .open, .create, .lock, .syncDirectory, .list: true
+        case .read, .write, .syncData, .truncate, .rename, .remove, .createDirectory, .size,
+            .freeBytes:
+            false
+        }
+    }
 }
 
 /// An error that the simulated disk gives on command.
@@ -61,6 +71,15 @@ package struct SimulatedFault: Sendable {
         times -= 1
         return true
     }
+}
+
+/// A call that failed because it was told to.
+package struct SimulatedStrike: Sendable, CustomStringConvertible {
+    package let operation: SimulatedOperation
+    package let path: String
+    package let reason: FileError.Reason
+
+    package var description: String { "\(operation) \(path) fails: \(reason)" }
 }
 
 /// What was done to a simulated disk since it was made.

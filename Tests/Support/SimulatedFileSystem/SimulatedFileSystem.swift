@@ -139,8 +139,10 @@ package final class SimulatedFileSystem: FileSystem {
     // MARK: - Ends
 
     /// Cuts the power: what was not synced survives in part; open files and locks end.
-    package func crash() {
-        disk.withLock { $0.crash() }
+    ///
+    /// `tell` gets what was lost, line by line; it must not use the disk.
+    package func crash(_ tell: ((String) -> Void)? = nil) {
+        disk.withLock { $0.crash(tell) }
     }
 
     /// Ends the process: what was written stays; open files and locks end.
@@ -203,6 +205,14 @@ package final class SimulatedFileSystem: FileSystem {
         disk.withLock { $0.chances[operation] = (count, reason) }
     }
 
+    /// The calls that failed because of a fault since this was last asked.
+    package func takeStrikes() -> [SimulatedStrike] {
+        disk.withLock { disk in
+            defer { disk.strikes.removeAll() }
+            return disk.strikes
+        }
+    }
+
     /// Ends all faults, limits and unreadable ranges; damage stays.
     package func clearFaults() {
         disk.withLock { disk in
@@ -221,6 +231,8 @@ package final class SimulatedFileSystem: FileSystem {
     }
 
     /// How many files may be open at once; nil for any number.
+    ///
+    /// Calls that open a file for their own time only fail, too.
     package var openFilesMax: Int? {
         get { disk.withLock { $0.openFilesMax } }
         set { disk.withLock { $0.openFilesMax = newValue } }

@@ -168,6 +168,24 @@ struct SimulatedInode: Sendable {
         markSynced()
     }
 
+    /// What readers of `after` miss of this file, in words; nil if it is the same.
+    func loss(to after: SimulatedInode?) -> String? {
+        guard let after else { return nil }
+        let sectors = (max(length, after.length) + sectorSizeBytes - 1) / sectorSizeBytes
+        let changed = (0..<sectors).filter { sector in
+            image.bytes(bytes(of: sector)) != after.image.bytes(bytes(of: sector))
+        }
+        var parts: [String] = []
+        if length != after.length { parts.append("\(length) bytes are \(after.length) now") }
+        if let first = changed.first, let last = changed.last {
+            parts.append(
+                "\(changed.count) sectors between offsets \(first * sectorSizeBytes) and "
+                    + "\((last + 1) * sectorSizeBytes) are not what was written"
+            )
+        }
+        return parts.isEmpty ? nil : parts.joined(separator: "; ")
+    }
+
     private func survivingLength(_ generator: inout SeededGenerator) -> Int {
         switch Int.random(in: 0..<3, using: &generator) {
         case 0: shortest

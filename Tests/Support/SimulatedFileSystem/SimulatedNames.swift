@@ -70,6 +70,15 @@ struct SimulatedNames: Sendable {
         return files
     }
 
+    /// The names of the files, by their numbers.
+    var pathsOfFiles: [Int: String] {
+        var paths: [Int: String] = [:]
+        for (path, entry) in current {
+            if case .file(let inode) = entry { paths[inode] = path }
+        }
+        return paths
+    }
+
     private static func files(in names: [String: Entry]) -> Set<Int> {
         var files: Set<Int> = []
         for case .file(let inode) in names.values { files.insert(inode) }
@@ -148,7 +157,11 @@ struct SimulatedNames: Sendable {
     ///
     /// In order, it keeps of each directory's unsynced changes the first few; out of order, any of
     /// them. What a lost change moved is not moved by a later one.
-    mutating func crash(inOrder: Bool, _ generator: inout SeededGenerator) {
+    mutating func crash(
+        inOrder: Bool,
+        _ generator: inout SeededGenerator,
+        _ tell: ((String) -> Void)? = nil
+    ) {
         var lostFiles: Set<Int> = []
         var closedDirectories: Set<String> = []
         let lossIn = [1, 2, 4, 16].randomElement(using: &generator) ?? 1
@@ -163,6 +176,10 @@ struct SimulatedNames: Sendable {
             }
             if let inode = change.inode { lostFiles.insert(inode) }
             closedDirectories.formUnion(change.directories)
+            if let tell {
+                let steps = change.steps.map { "\($0.name) \($0.entry == nil ? "goes" : "comes")" }
+                tell("never happened: \(steps.joined(separator: ", "))")
+            }
         }
         journal.removeAll()
         // Sorted, a directory comes before what is in it.
