@@ -104,6 +104,9 @@ struct SegmentTable {
         segments[file.segment]?.generation = file.generation
         segments[file.segment]?.packedBytes = bytes
         segments[file.segment]?.packedLiveBytes = liveBytes
+        // Another form was to go on serving, and this one to go; but that one is missing.
+        dropped.removeAll { $0.file == file }
+        replaced.removeAll { $0 == file }
         note(file)
     }
 

@@ -56,6 +56,18 @@ import Testing
         expectHolds(table.takeGeneration() == packed.generation + 1)
     }
 
+    @Test("a form that serves again, as the one in its place is missing, does not go")
+    func servesAgain() {
+        var table = table(sealed: 1)
+        let sealed = SegmentFile(segment: 1, generation: 0)
+        let packed = SegmentFile(segment: 1, generation: table.takeGeneration())
+        table.pack(packed, bytes: 50, liveBytes: 20)
+        table.drop(table.dead, at: 3)
+        table.serve(sealed, bytes: 0, liveBytes: 0)
+        expectHolds(table.takeRemovable(oldestCheckpoint: 4) == [])
+        #expect(table[1]?.file == sealed)
+    }
+
     @Test("a segment that a checkpoint gives back without an extent is dead at once")
     func restored() {
         var table = SegmentTable()
