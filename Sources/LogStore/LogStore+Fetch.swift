@@ -163,7 +163,9 @@ extension LogStore {
 
     func finishRead(_ result: ReadResult) {
         if result.isWorthRetrying {
-            readsToRetry.append(result.job)
+            var job = result.job
+            job.triesLeft = max(0, job.triesLeft - 1)
+            readsToRetry.append(job)
             return
         }
         if result.isMissing, let file = state.segments[result.job.segment]?.file,

@@ -86,6 +86,8 @@ package struct ReadJob: Sendable {
     let postings: Postings?
     let footerOffset: Int
     let bytesMax: Int
+    /// How often an error of the disk may still be hoped to pass.
+    var triesLeft = 4
 }
 
 /// What a read brought: messages as ranges of one run of bytes.
@@ -106,7 +108,8 @@ package struct ReadResult: Sendable {
     /// The posting list, if it was loaded.
     var postings: Postings?
     package var damage: [Damage]
-    /// True if nothing was read for a reason that passes (too many open files).
+    /// True if nothing was read for a reason that may pass: too many open files, or an error of the
+    /// disk that was not met often enough to be believed.
     var isWorthRetrying = false
     /// True if the file is gone; it may have been packed meanwhile.
     var isMissing = false

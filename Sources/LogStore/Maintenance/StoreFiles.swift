@@ -69,7 +69,15 @@ struct StoreFiles<Files: FileSystem> {
         } catch { return false }
     }
 
+    /// Reads a file, once more if that fails: an error may pass.
     private func readWhole(_ name: String) throws(FileError) -> [UInt8] {
+        do throws(FileError) { return try readOnce(name) } catch {
+            guard error.spoilsOneFile else { throw error }
+            return try readOnce(name)
+        }
+    }
+
+    private func readOnce(_ name: String) throws(FileError) -> [UInt8] {
         let file = try files.open(path(name), .read)
         defer { files.close(file) }
         let size = try files.size(file)

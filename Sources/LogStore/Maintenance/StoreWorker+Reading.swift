@@ -20,11 +20,10 @@ extension StoreWorker {
                 try readSealed(file, &result)
             }
         } catch {
-            if error.reason == .tooManyOpenFiles {
-                result.isWorthRetrying = true
-                return result
-            }
             result.isMissing = error.reason == .notFound
+            result.isWorthRetrying =
+                error.reason == .tooManyOpenFiles || (job.triesLeft > 0 && !result.isMissing)
+            if result.isWorthRetrying { return result }
             lose(job.sequences, error.description, &result)
         }
         return result
@@ -48,7 +47,12 @@ extension StoreWorker {
         _ result: inout ReadResult
     ) throws(FileError) {
         let job = result.job
-        var reader = try BlockReader(files, file, blockBytes: 128 << 10)
+        var reader = try BlockReader(
+            files,
+            file,
+            blockBytes: 128 << 10,
+            skipsBadSectors: job.triesLeft == 0
+        )
         var list = job.postings
         if list == nil {
             list = try loadPostings(job, &reader)
@@ -82,7 +86,14 @@ extension StoreWorker {
         _ result: inout ReadResult
     ) throws(FileError) {
         let job = result.job
-        guard var reader = try PackedReader(files, file, job.file, store: store) else {
+        let reading = try PackedReader(
+            files,
+            file,
+            job.file,
+            store: store,
+            skipsBadSectors: job.triesLeft == 0
+        )
+        guard var reader = reading else {
             lose(job.sequences, "nothing sound is left in the file", &result)
             return
         }

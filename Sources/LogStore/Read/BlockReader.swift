@@ -6,6 +6,8 @@ struct BlockReader<Files: FileSystem> {
     static var blockBytes: Int { 1 << 20 }
     /// The unit in which disks lose bytes.
     private static var sectorBytes: Int { 4096 }
+    /// How often a sector is read before it is given up; an error may pass.
+    private static var triesMax: Int { 3 }
 
     let files: Files
     let file: Files.File
@@ -14,11 +16,19 @@ struct BlockReader<Files: FileSystem> {
     private(set) var window: [UInt8] = []
     private(set) var start = 0
     private let blockBytes: Int
+    private let skipsBadSectors: Bool
 
-    init(_ files: Files, _ file: Files.File, blockBytes: Int = 1 << 20) throws(FileError) {
+    /// Without `skipsBadSectors` the error of a read is thrown, for a caller who can try again later.
+    init(
+        _ files: Files,
+        _ file: Files.File,
+        blockBytes: Int = 1 << 20,
+        skipsBadSectors: Bool = true
+    ) throws(FileError) {
         self.files = files
         self.file = file
         self.blockBytes = blockBytes
+        self.skipsBadSectors = skipsBadSectors
         size = try files.size(file)
     }
 
@@ -40,7 +50,8 @@ struct BlockReader<Files: FileSystem> {
                 try files.read(file, at: offset, into: &span)
             }
         } catch {
-            guard error.spoilsOneFile else { throw error }
+            window = []
+            guard error.spoilsOneFile, skipsBadSectors else { throw error }
             readAroundBadSectors(offset, length)
         }
         return window.count >= count
@@ -62,23 +73,30 @@ struct BlockReader<Files: FileSystem> {
     /// Brings zeros where the disk has lost the bytes: no record stands there, so the damage is found
     /// like any other, and what is around it is still read.
     private mutating func readAroundBadSectors(_ offset: Int, _ length: Int) {
-        let files = files
-        let file = file
         let end = offset + length
         var bytes: [UInt8] = []
         var at = offset
         while at < end {
             let next = min(end, (at / Self.sectorBytes + 1) * Self.sectorBytes)
-            var piece: [UInt8] = []
-            do throws(FileError) {
-                try piece.appendBytes(upTo: next - at) { (span) throws(FileError) in
-                    try files.read(file, at: at, into: &span)
-                }
-            } catch { piece = [] }
+            let piece = sector(at: at, next - at)
             bytes += piece
             bytes += repeatElement(0, count: next - at - piece.count)
             at = next
         }
         window = bytes
+    }
+
+    /// The bytes of a part of a sector; none if they cannot be read.
+    private func sector(at offset: Int, _ count: Int) -> [UInt8] {
+        for _ in 0..<Self.triesMax {
+            var bytes: [UInt8] = []
+            do throws(FileError) {
+                try bytes.appendBytes(upTo: count) { (span) throws(FileError) in
+                    try files.read(file, at: offset, into: &span)
+                }
+                return bytes
+            } catch { continue }
+        }
+        return []
     }
 }

@@ -27,9 +27,15 @@ struct PackedReader<Files: FileSystem> {
         _ files: Files,
         _ handle: Files.File,
         _ file: SegmentFile,
-        store: StoreID
+        store: StoreID,
+        skipsBadSectors: Bool = true
     ) throws(FileError) {
-        var reader = try BlockReader(files, handle, blockBytes: 256 << 10)
+        var reader = try BlockReader(
+            files,
+            handle,
+            blockBytes: 256 << 10,
+            skipsBadSectors: skipsBadSectors
+        )
         let seed = store.seed(ofSegment: file.segment)
         let header = try Self.header(&reader)
         if let header, header.store != store || header.file != file { return nil }

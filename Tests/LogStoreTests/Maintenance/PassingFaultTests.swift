@@ -135,4 +135,42 @@ import TestSupport
         store.drain()
         #expect(try names(store, ".pak").count == 1)
     }
+
+    @Test("a read that fails is tried again at ticks; only one that never succeeds is damage")
+    func failedReads() throws {
+        let store = try ManualStore()
+        let queue = store.store.declare("/queue/a")
+        for _ in 0..<4 { fillSegment(store, queue) }
+        store.drain()
+        for failures in [2, 1_000] {
+            store.files.fail(SimulatedFault(.read, Self.inputOutput, times: failures))
+            expectHolds(store.fetch(queue) == nil)
+            var wasFetched = false
+            var isDamaged = false
+            for _ in 0..<6 {
+                store.drain()
+                for notice in store.store.takeNotices() {
+                    if case .fetched(let result) = notice { wasFetched = !result.items.isEmpty }
+                    if case .damaged = notice { isDamaged = true }
+                }
+                store.tick(after: .seconds(1))
+            }
+            #expect(wasFetched == (failures == 2))
+            #expect(isDamaged == (failures != 2))
+            store.files.clearFaults()
+        }
+    }
+
+    @Test("a start reads a checkpoint again before it gives it up")
+    func failedStart() throws {
+        let store = try ManualStore()
+        _ = store.store.declare("/queue/a")
+        store.store.requestCheckpoint()
+        store.drain()
+        store.files.kill()
+        store.files.fail(SimulatedFault(.read, Self.inputOutput, pathSuffix: ".chk"))
+        let again = try ManualStore(on: store.files)
+        #expect(store.files.takeStrikes().count == 1)
+        #expect(again.report.unusedCheckpoints == [])
+    }
 }
