@@ -56,6 +56,22 @@ enum Change {
     case purge(UInt32, below: UInt64)
 }
 
+extension Change: CustomStringConvertible {
+    var description: String {
+        switch self {
+        case .declare(let queue, let name): "declare queue \(queue), \(name)"
+        case .delete(let queue): "delete queue \(queue)"
+        case .enqueue(let entries, let content):
+            "send \(content.byteCount) bytes as "
+                + entries.map { "\($0.queue):\($0.sequence)" }.joined(separator: ", ")
+        case .settle(let queue, let sequence): "settle \(queue):\(sequence)"
+        case .requeue(let queue, let sequence, let count):
+            "requeue \(queue):\(sequence), delivered \(count) times"
+        case .purge(let queue, let end): "purge queue \(queue) below \(end)"
+        }
+    }
+}
+
 /// All queues, as plain as can be.
 struct ModelState: Equatable {
     var queues: [UInt32: ModelQueue] = [:]

@@ -10,28 +10,42 @@ extension Simulation {
         isDiskTaken = false
         learnLateResults()
         var isPowerCut = endProcess()
-        while true {
-            let diesAgain = random.oneIn(3)
-            if diesAgain {
-                files.crashAtOperation =
-                    files.operationCount + Int.random(in: 1...12, using: &random)
-            }
-            do {
-                let opened = try Self.open(files, options, &random)
-                files.crashAtOperation = nil
-                guard !files.isDead else { throw SimulationFailure(text: "opened while dead") }
-                try begin(opened)
-                break
-            } catch let error as LogStoreError {
-                guard case .file(let cause) = error, cause.isDeadProcess, diesAgain else {
-                    throw SimulationFailure(text: "the store does not open: \(error)")
-                }
-                note("died in recovery: \(cause)")
-                counts.deathsInRecovery += 1
-                if endProcess() { isPowerCut = true }
-            }
-        }
+        if random.oneIn(3) { jumpClock() }
+        while !(try reopen(&isPowerCut)) {}
         try compare(atLeast: isPowerCut ? syncedPlace : max(syncedPlace, writtenPlace))
+    }
+
+    /// Opens the store; false if that was cut off, by another crash or a call that failed.
+    private func reopen(_ isPowerCut: inout Bool) throws -> Bool {
+        let diesAgain = random.oneIn(3)
+        if diesAgain {
+            files.crashAtOperation =
+                files.operationCount + Int.random(in: 1...12, using: &random)
+        }
+        if kind == .faults, random.oneIn(3) { orderOpeningFault() }
+        counts[.openings] += 1
+        do {
+            let opened = try Self.open(files, options, wall, &random)
+            files.crashAtOperation = nil
+            files.clearFaults()
+            files.capacityBytes = capacityBytes
+            guard !files.isDead else { throw SimulationFailure(text: "opened while dead") }
+            try judgeOpening(files.takeStrikes())
+            try begin(opened)
+            return true
+        } catch let error as LogStoreError {
+            guard case .file(let cause) = error else {
+                throw SimulationFailure(text: "the store does not open: \(error)")
+            }
+            if cause.isDeadProcess, diesAgain {
+                note("died in recovery: \(cause)")
+                counts[.deathsInRecovery] += 1
+            } else {
+                try judgeFailedOpening(cause, files.takeStrikes())
+            }
+            if endProcess() { isPowerCut = true }
+            return false
+        }
     }
 
     /// Stops in order and starts again, which loses nothing.
@@ -62,7 +76,7 @@ extension Simulation {
             throw SimulationFailure(text: "\(files.openFileCount) files are left open")
         }
         files.kill()
-        try begin(try Self.open(files, options, &random))
+        try begin(try Self.open(files, options, wall, &random))
         try compare(atLeast: writtenPlace)
     }
 
@@ -101,14 +115,15 @@ extension Simulation {
         jobs.removeAll()
         results.removeAll()
         files.clearFaults()
+        _ = files.takeStrikes()
         files.capacityBytes = capacityBytes
         let isPowerCut = !random.oneIn(3)
         note(isPowerCut ? "POWER CUT" : "KILL")
         if isPowerCut {
-            counts.powerCuts += 1
-            files.crash()
+            counts[.powerCuts] += 1
+            files.crash(lossTeller)
         } else {
-            counts.kills += 1
+            counts[.kills] += 1
             files.kill()
         }
         return isPowerCut
@@ -127,11 +142,12 @@ extension Simulation {
         writer = worker.makeWriter()
         failure = nil
         refusal = nil
-        expectsErrors = false
+        metFaults = false
+        fatalFault = nil
         fetches.removeAll()
         turns.removeAll()
         note("opened: \(opened.report)")
-        if opened.report.tornBytes > 0 { counts.tornTails += 1 }
+        if opened.report.tornBytes > 0 { counts[.tornTails] += 1 }
         guard toleratesDamage || opened.report.damage.isEmpty,
             toleratesDamage || opened.report.unusedCheckpoints.isEmpty
         else {
@@ -146,7 +162,8 @@ extension Simulation {
         if let problem = history.recover(found, atLeast: kept) {
             throw SimulationFailure(text: "after the crash \(problem)")
         }
-        counts.lostUnits += history.lostCount
+        note("as the model allows: \(found.summary); \(history.lostCount) units are lost")
+        counts[.lostUnits] += history.lostCount
         writtenPlace = history.place
         syncedPlace = history.place
         turnPlace = history.place

@@ -6,12 +6,15 @@ import TestSupport
 /// Damage to what was durable: it costs the records that it hit, and nothing else.
 extension Simulation {
     /// What damage touched, and what may follow from that.
-    private struct Hit {
+    struct Hit {
         var file = ""
         /// The bytes that are other than they were.
         var bytes: [Int] = []
         var pieces: Set<Int> = []
         var isCheckpoint = false
+        var isPacked = false
+        /// Whether readers are served from the file.
+        var isServing = false
         var mayMiss: Set<SettleKey> = []
         /// Queues of which settled entries may come back.
         var mayReturn: Set<UInt32> = []
@@ -32,13 +35,23 @@ extension Simulation {
         try stopForDamage()
         let layout = try LogLayout(files, directory: Self.directory, store: store.id)
         let checkpoints = try checkpointPositions()
-        let hit = try harm(layout, checkpoints)
+        let forms = try packedForms()
+        let hit: Hit
+        if let form = forms.randomElement(using: &random), let newest = checkpoints.last,
+            !random.oneIn(3)
+        {
+            hit = try harmPacked(form, newest.file)
+            counts[.damagedPacked] += 1
+        } else {
+            hit = try harm(layout, checkpoints)
+            counts[hit.isCheckpoint ? .damagedCheckpoints : .damagedSegments] += 1
+        }
         note("\(hit.bytes.count) bytes of \(hit.file) from \(hit.bytes.first ?? 0) are damaged")
         let found = try openDamaged(hit, layout, checkpoints)
         history.restart(at: found)
         try stopForDamage()
         damage.removeAll()
-        try takeOver(try Self.open(files, options, &random))
+        try takeOver(try Self.open(files, options, wall, &random))
         let again = try readEverything()
         if let problem = found.difference(to: again, optional: []) {
             throw SimulationFailure(text: "opened again after damage: \(problem)")
@@ -87,6 +100,11 @@ extension Simulation {
         try change(path, end: end, hit.isCheckpoint ? [] : layout.pieces(of: segment))
         let after = try files.contents(path)
         hit.bytes = before.indices.filter { before[$0] != after[$0] }
+        if let newest = checkpoints.last, !hit.isCheckpoint, segment < newest.position.segment {
+            hit.isServing = try servingForm(of: segment, newest.file)?.isPacked == false
+        } else {
+            hit.isServing = true
+        }
         if !hit.isCheckpoint { judge(&hit, layout, segment, checkpoints.last?.position) }
         return hit
     }
@@ -94,7 +112,7 @@ extension Simulation {
     /// Flips bits, zeros a sector, or exchanges two.
     ///
     /// No whole record is brought to another place: its checksum does not say where it belongs.
-    private func change(_ path: String, end: Int, _ pieces: [LogLayout.Piece]) throws {
+    func change(_ path: String, end: Int, _ pieces: [LogLayout.Piece]) throws {
         let sectors = (end + sectorSizeBytes - 1) / sectorSizeBytes
         switch Int.random(in: 0..<4, using: &random) {
         case 0:
@@ -149,7 +167,9 @@ extension Simulation {
     private func allow(_ piece: LogLayout.Piece, _ hit: inout Hit, _ checkpoint: LogPosition?) {
         let isReplayed = checkpoint.map { piece.position >= $0 } ?? true
         switch piece.content {
-        case .message(let entries): hit.mayMiss.formUnion(entries)
+        case .message(let entries):
+            // Where a packed form serves, nobody misses what is in the segment.
+            if isReplayed || hit.isServing { hit.mayMiss.formUnion(entries) }
         case .change(let queue): if isReplayed { hit.mayReturn.insert(queue) }
         case .name(let queue): if isReplayed { hit.mayForget.insert(queue) }
         case .segmentHeader, .group, .footer, .unitEnd: break
@@ -165,12 +185,12 @@ extension Simulation {
     ) throws -> ModelState {
         let opened: Recovery<Files>.Opened
         do {
-            opened = try Self.open(files, options, &random)
+            opened = try Self.open(files, options, wall, &random)
         } catch {
             throw SimulationFailure(text: "damage to \(hit.file) prevents the opening: \(error)")
         }
         try takeOver(opened)
-        counts.damages += 1
+        counts[.damages] += 1
         let report = opened.report
         damage.removeAll()
         let found = try readEverything()
@@ -180,7 +200,11 @@ extension Simulation {
                     + "\(hit.file): \(problem); \(report); read: \(damage)"
             )
         }
-        try checkReport(report, hit, layout, checkpoints)
+        if hit.isPacked {
+            try checkPackedReport(report, hit, found)
+        } else {
+            try checkReport(report, hit, layout, checkpoints)
+        }
         return found
     }
 

@@ -67,7 +67,7 @@ extension Simulation {
     }
 
     private func callWithoutSending() {
-        counts.calls += 1
+        counts[.calls] += 1
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<85: requeue()
         case 85..<97: settleAnywhere()
@@ -93,7 +93,7 @@ extension Simulation {
                 text: "what was appended does not become durable; there are \(names.sorted())"
             )
         }
-        counts.fullDisks += 1
+        counts[.fullDisks] += 1
     }
 
     /// Another process takes what is left of the disk, and gives it back.
@@ -137,7 +137,7 @@ extension Simulation {
         guard failure == nil else { return }
         files.capacityBytes = capacityBytes
         isDiskTaken = false
-        counts.consumedFullDisks += 1
+        counts[.consumedFullDisks] += 1
         try settleDown()
     }
 

@@ -8,7 +8,7 @@ extension Simulation {
     /// Makes one call.
     func call() throws {
         guard failure == nil else { return }
-        counts.calls += 1
+        counts[.calls] += 1
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<34: enqueue()
         case 34..<42: enqueueToMany()
@@ -54,12 +54,11 @@ extension Simulation {
         )
     }
 
-    private func time() -> WallTime { WallTime(milliseconds: now.nanoseconds / 1_000_000) }
-
     // MARK: - Calls
 
     func declare() {
         guard history.current.queues.count < 8 else { return }
+        counts[.declares] += 1
         let name = "queue-\(random.next() % 1_000)"
         add(.declare(store.declare(name).value, name))
     }
@@ -87,7 +86,7 @@ extension Simulation {
                 headers: headers.span.bytes,
                 body: body.span.bytes,
                 to: QueueID(queues[0]),
-                at: time()
+                at: wall
             )
             return sequence.map { noted([(queues[0], $0.value)], content) }
         }
@@ -95,13 +94,14 @@ extension Simulation {
             headers: headers.span.bytes,
             body: body.span.bytes,
             toAll: queues.map { QueueID($0) },
-            at: time()
+            at: wall
         )
         return noted(zip(queues, sequences).map { ($0, $1.value) }, content)
     }
 
     private func noted(_ entries: [(queue: UInt32, sequence: UInt64)], _ content: Content) -> Change
     {
+        counts[entries.count > 1 ? .fanOuts : .sends] += 1
         if kind == .damage {
             for (queue, sequence) in entries {
                 everSent[SettleKey(queue: queue, sequence: sequence)] = content
@@ -111,6 +111,7 @@ extension Simulation {
     }
 
     private func settleChange(_ id: UInt32, _ entry: ModelEntry) -> Change {
+        counts[.settles] += 1
         store.settle(
             QueueID(id),
             EntrySequence(entry.sequence),
@@ -142,6 +143,7 @@ extension Simulation {
         guard let id = pickQueue(),
             let entry = history.current.queues[id]?.entries.randomElement(using: &random)
         else { return nil }
+        counts[.requeues] += 1
         let count = entry.deliveryCount + 1
         store.requeue(QueueID(id), EntrySequence(entry.sequence), deliveryCount: count)
         return .requeue(id, entry.sequence, count)
@@ -153,6 +155,7 @@ extension Simulation {
 
     func purge() {
         guard let id = pickQueue(), let queue = history.current.queues[id] else { return }
+        counts[.purges] += 1
         let end = UInt64.random(in: 1...queue.next, using: &random)
         store.purge(QueueID(id), below: EntrySequence(end))
         add(.purge(id, below: end))
@@ -160,6 +163,7 @@ extension Simulation {
 
     private func delete() {
         guard history.current.queues.count > 2, let id = pickQueue() else { return }
+        counts[.deletes] += 1
         store.delete(QueueID(id))
         fetches[id] = nil
         add(.delete(id))
@@ -185,6 +189,7 @@ extension Simulation {
             changes.append(change)
         }
         store.endUnit()
+        counts[.units] += 1
         note("batch of \(changes)")
         history.append(.batch(changes))
     }
@@ -192,6 +197,7 @@ extension Simulation {
     private func requeueUnsettled(except settled: [ModelEntry], in id: UInt32) -> Change? {
         let left = history.current.queues[id]?.entries.filter { !settled.contains($0) }
         guard let entry = left?.randomElement(using: &random) else { return nil }
+        counts[.requeues] += 1
         let count = entry.deliveryCount + 1
         store.requeue(QueueID(id), EntrySequence(entry.sequence), deliveryCount: count)
         return .requeue(id, entry.sequence, count)
@@ -218,7 +224,7 @@ extension Simulation {
         messagesMax: Int,
         bytesMax: Int
     ) throws -> (entries: [FetchedEntry], next: UInt64)? {
-        counts.fetches += 1
+        counts[.fetches] += 1
         var entries: [FetchedEntry] = []
         let start = store.fetch(
             QueueID(id),
@@ -242,7 +248,7 @@ extension Simulation {
             return (entries, next.value)
         case .pending:
             note("fetch of queue \(id) from \(from) is pending")
-            counts.coldFetches += 1
+            counts[.coldFetches] += 1
             fetches[id] = from
             takeJobs()
             return nil

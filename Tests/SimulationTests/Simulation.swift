@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import TestSupport
 
 @testable import LogStore
@@ -17,9 +18,11 @@ struct SimulationFailure: Error {
 }
 
 /// What a run tries.
-enum SimulationKind: Sendable {
-    /// Power cuts, killed processes and errors at any point.
+enum SimulationKind: String, CaseIterable, Sendable {
+    /// Power cuts and killed processes at any point.
     case crashes
+    /// Calls to the disk that fail, for a while or for good, and a wall clock that jumps.
+    case faults
     /// The same under the rules that do not sync each group.
     case lazySync
     /// A small disk, filled and emptied.
@@ -76,28 +79,45 @@ final class Simulation {
     var everSent: [SettleKey: Content] = [:]
     var toleratesDamage = false
     var damage: [Damage] = []
-    /// Whether errors were asked of the disk in this life.
-    var expectsErrors = false
+    /// Whether a call to the disk failed in this life because it was told to.
+    var metFaults = false
+    /// The failed call that must end the store, if there was one.
+    var fatalFault: SimulatedStrike?
+    /// Files that the last opening could not remove.
+    var untidied: Set<String> = []
+    /// How far the wall clock stands from where it would be without jumps.
+    var wallSkewMilliseconds: Int64 = 0
 
     // What happened, for statistics and failures.
 
-    var counts = SimulationCounts()
-    private let keepsTrace: Bool
-    private var trace: [String] = []
-
-    /// Both clocks; the wall clock stands apart from the other one.
-    var instant: Instant {
-        Instant(
-            monotonic: now,
-            wall: WallTime(milliseconds: 1_000_000 + now.nanoseconds / 1_000_000)
-        )
+    /// How much of a run is told.
+    enum Telling {
+        case nothing
+        /// The last events are kept for a failure's message.
+        case end
+        /// Each step is printed when it happens.
+        case steps
     }
 
-    /// Prepares a run; one that `keepsTrace` is slower and can tell its last events.
-    init(seed: UInt64, _ kind: SimulationKind = .crashes, keepsTrace: Bool = false) throws {
+    var counts = SimulationCounts()
+    let telling: Telling
+    private var trace: [String] = []
+    private var stepNumber = 0
+
+    /// Both clocks; the wall clock jumps.
+    var instant: Instant { Instant(monotonic: now, wall: wall) }
+
+    var wall: WallTime {
+        let milliseconds =
+            Int64(now.nanoseconds / 1_000_000) + 1_000_000_000_000 + wallSkewMilliseconds
+        return WallTime(milliseconds: UInt64(max(0, milliseconds)))
+    }
+
+    /// Prepares a run.
+    init(seed: UInt64, _ kind: SimulationKind = .crashes, telling: Telling = .nothing) throws {
         self.kind = kind
         self.seed = seed
-        self.keepsTrace = keepsTrace
+        self.telling = telling
         random = SeededGenerator(seed: seed)
         let filesSeed = random.next()
         sectorSizeBytes = random.oneIn(3) ? 4_096 : 512
@@ -114,14 +134,19 @@ final class Simulation {
                 random.oneIn(2)
                 ? .never : .every(.milliseconds(.random(in: 1...40, using: &random)))
         }
-        // Damage is dealt to the log as it was written; packed segments have tests of their own.
-        if kind == .damage { options.packs = false }
+        // Packed segments of several blocks.
+        options.packBlockBytes = [512, 2_048, 128 << 10].randomElement(using: &random) ?? 512
         if kind == .fullDisk {
             capacityBytes = Self.drawFullDisk(&options, &random)
             files.capacityBytes = capacityBytes
             bodyBytesMax = options.segmentBytes / 8
         }
-        let opened = try Self.open(files, options, &random)
+        let opened = try Self.open(
+            files,
+            options,
+            WallTime(milliseconds: 1_000_000_000_000),
+            &random
+        )
         store = opened.store
         lock = opened.lock
         worker = StoreWorker(
@@ -131,6 +156,8 @@ final class Simulation {
             reserveBytes: options.reserveBytes
         )
         writer = worker.makeWriter()
+        note("\(kind), seed \(seed), sectors of \(sectorSizeBytes): \(options)")
+        tellOfDisk()
         takeJobs()
     }
 
@@ -163,13 +190,14 @@ final class Simulation {
     static func open(
         _ files: Files,
         _ options: LogStoreOptions,
+        _ now: WallTime,
         _ random: inout SeededGenerator
     ) throws(LogStoreError) -> Recovery<Files>.Opened {
         try Recovery.open(
             files,
             directory: directory,
             options: options,
-            now: WallTime(milliseconds: 1_000),
+            now: now,
             using: &random
         )
     }
@@ -178,8 +206,10 @@ final class Simulation {
 
     /// Plays all lives; throws what is wrong.
     func run() throws {
+        counts[.seeds] += 1
         switch kind {
         case .crashes, .lazySync: try runWithCrashes()
+        case .faults: try runWithFaults()
         case .fullDisk: try runOnFullDisk()
         case .damage: try runWithDamage()
         }
@@ -199,30 +229,12 @@ final class Simulation {
             files.crashAtOperation =
                 files.operationCount + Int.random(in: 1...150, using: &random)
         }
-        if random.oneIn(6) { orderErrors() }
+        if random.oneIn(6) { orderFaults() }
         // Some lives only open the store: what they found must then be safe already.
         let turnCount = random.oneIn(5) ? 0 : Int.random(in: 5...60, using: &random)
         for _ in 0..<turnCount where failure == nil {
             try turn()
         }
-    }
-
-    /// Asks the disk for errors in this life.
-    private func orderErrors() {
-        expectsErrors = true
-        let operation =
-            [SimulatedOperation.write, .syncData, .rename, .create, .syncDirectory, .remove]
-            .randomElement(using: &random) ?? .write
-        let reason: FileError.Reason = random.oneIn(2) ? .noSpace : .other(5)
-        files.fail(
-            SimulatedFault(
-                operation,
-                reason,
-                skip: Int.random(in: 0..<30, using: &random),
-                times: Int.random(in: 1...3, using: &random)
-            )
-        )
-        note("the disk is to fail \(operation) with \(reason)")
     }
 
     /// Some calls, the end of the turn, some work on the disk.
@@ -235,6 +247,7 @@ final class Simulation {
     /// Ends the turn and remembers which group covers it.
     func endTurn() {
         now = now.advanced(by: Interval(nanoseconds: .random(in: 0...2_000_000, using: &random)))
+        if random.oneIn(64) { jumpClock() }
         guard failure == nil else { return }
         if random.oneIn(8) { store.tick(instant) } else { store.submit(now: now) }
         noteTurnEnd()
@@ -270,21 +283,34 @@ final class Simulation {
     func perform(_ job: StoreJob) throws {
         note("perform \(Self.name(job))")
         let result = result(of: job)
-        counts.jobs += 1
+        counts[.jobs] += 1
+        try judgeFaults(result)
         if case .written(let job, nil) = result {
             let place = turns.last { $0.group <= job.group }?.place ?? 0
             writtenPlace = max(writtenPlace, place)
             if job.syncs { syncedPlace = max(syncedPlace, place) }
         }
-        if case .packed(_, .packed) = result { counts.packs += 1 }
+        count(result)
         try checkSpace(result)
         results.append(result)
     }
 
+    private func count(_ result: StoreResult) {
+        switch result {
+        case .packed(_, .packed): counts[.packs] += 1
+        case .checkpointed(_, nil): counts[.checkpoints] += 1
+        case .removed(let files, nil): counts[.removals] += files.count
+        case .sparePrepared(_, _, nil): counts[.spares] += 1
+        case .read(let result) where result.isWorthRetrying: counts[.retriedReads] += 1
+        case .quarantined(let report): counts[.quarantined] += report.kept.count
+        case .written, .read, .checkpointed, .removed, .sparePrepared, .packed, .space: break
+        }
+    }
+
     /// Space must be refused to senders before a write or a checkpoint finds none.
     private func checkSpace(_ result: StoreResult) throws {
-        if case .written(let job, _?) = result, job.canRepeat { counts.blockedWrites += 1 }
-        guard !isDiskTaken, !expectsErrors else { return }
+        if case .written(let job, _?) = result, job.canRepeat { counts[.blockedWrites] += 1 }
+        guard !isDiskTaken, !metFaults else { return }
         switch result {
         case .written(_, let error?), .checkpointed(_, let error?):
             guard error.reason == .noSpace else { return }
@@ -301,6 +327,9 @@ final class Simulation {
         store.complete(result, now: now)
         takeJobs()
         try takeIn()
+        if case .written(let job, let error?) = result, !job.canRepeat, failure == nil {
+            throw SimulationFailure(text: "the store goes on after \(error)")
+        }
     }
 
     /// Performs and delivers until nothing is left to do.
@@ -345,8 +374,11 @@ final class Simulation {
             case .failed(let error):
                 note("the store has ended: \(error)")
                 failure = error
-                guard files.isDead || expectsErrors else {
-                    throw SimulationFailure(text: "the store has ended for nothing: \(error)")
+                if !files.isDead {
+                    guard fatalFault != nil else {
+                        throw SimulationFailure(text: "the store has ended for nothing: \(error)")
+                    }
+                    counts[.endsByFault] += 1
                 }
             }
         }
@@ -365,50 +397,38 @@ final class Simulation {
 
     // MARK: - Telling
 
+    /// Tells of a step, if anybody listens.
     func note(_ text: @autoclosure () -> String) {
-        guard keepsTrace else { return }
-        if trace.count >= 160 { trace.removeFirst(80) }
-        trace.append(text())
+        switch telling {
+        case .nothing: return
+        case .end:
+            if trace.count >= 160 { trace.removeFirst(80) }
+            trace.append(text())
+        case .steps:
+            stepNumber += 1
+            Self.say("\(stepNumber)  \(text())")
+        }
+    }
+
+    /// Tells of each call that changes the disk, if steps are told.
+    private func tellOfDisk() {
+        guard telling == .steps else { return }
+        files.beforeEachOperation { number, operation, path in
+            Self.say("        disk \(number): \(operation) \(path)")
+        }
+    }
+
+    /// What tells which files a crash changed, and how.
+    var lossTeller: ((String) -> Void)? {
+        telling == .nothing ? nil : { self.note("lost: \($0)") }
+    }
+
+    /// Prints a line at once, for the process may die in the next step.
+    static func say(_ line: String) {
+        print(line)
+        fflush(nil)
     }
 
     /// The last events, for a failure's message.
     var recentEvents: String { trace.suffix(60).joined(separator: "\n  ") }
-}
-
-/// How much a run tried.
-struct SimulationCounts {
-    var calls = 0
-    var jobs = 0
-    var fetches = 0
-    var coldFetches = 0
-    var powerCuts = 0
-    var kills = 0
-    var deathsInRecovery = 0
-    var tornTails = 0
-    var segments = 0
-    var fullDisks = 0
-    var consumedFullDisks = 0
-    var packs = 0
-    var blockedWrites = 0
-    var damages = 0
-    /// Calls that were lost, as nobody had said that they are safe.
-    var lostUnits = 0
-
-    mutating func add(_ other: SimulationCounts) {
-        calls += other.calls
-        jobs += other.jobs
-        fetches += other.fetches
-        coldFetches += other.coldFetches
-        powerCuts += other.powerCuts
-        kills += other.kills
-        deathsInRecovery += other.deathsInRecovery
-        tornTails += other.tornTails
-        segments += other.segments
-        fullDisks += other.fullDisks
-        consumedFullDisks += other.consumedFullDisks
-        packs += other.packs
-        blockedWrites += other.blockedWrites
-        damages += other.damages
-        lostUnits += other.lostUnits
-    }
 }
