@@ -1,6 +1,7 @@
 # radiator: `make run` starts a broker, `make help` lists the rest.
 #
-# SEEDS=N   how many seeds `make simulate` tries
+# SEEDS=N   how many seeds `make simulate` tries; FROM=K: from which on; JOBS=J: in how many processes
+# SEED=N    the one seed that `make simulate` tells step by step; KIND=crashes: of that kind only
 # ARGS=...  passed on to the program that `make run` and `make bench` start
 
 SHELL := /bin/bash
@@ -16,13 +17,17 @@ BIN := .build/release
 SWIFT_FILES := Sources Tests tools Benchmarks Package.swift
 STEP := .ci/step
 SEEDS ?= 20000
+FROM ?= 0
+JOBS ?= $(shell nproc)
+SEED ?=
+KIND ?=
 ARGS ?=
 
 help:
 	@echo 'make run        build the daemon and start it on 127.0.0.1:61613, data in ./radiator-data'
 	@echo 'make test       everything: lint, Swift tests, stock clients against the real daemon'
 	@echo 'make bench      throughput, latency, CPU and memory over real sockets; ARGS="--compare"'
-	@echo 'make simulate   the long simulation of the storage engine; SEEDS=20000'
+	@echo 'make simulate   the long simulation of the storage engine; SEEDS=20000 (docs/simulation.md)'
 	@echo 'make build      the release daemon, log tool and benchmark in $(BIN)'
 	@echo 'make lint       check the format of all Swift files; make format corrects it'
 	@echo 'make deps       install what building and testing needs (or say what to install)'
@@ -65,8 +70,10 @@ format: deps-build
 
 # A build of its own, for tests in release mode need flags that the shipped programs have not.
 simulate: deps-build
-	RADIATOR_SIMULATION_SEEDS=$(SEEDS) swift test -c release -Xswiftc -enable-testing \
-		--scratch-path .build-simulation --disable-xctest --filter SimulationTests
+	@$(STEP) simulation swift build -c release -Xswiftc -enable-testing --build-tests \
+		--scratch-path .build-simulation
+	@BIN=.build-simulation/release/radiatorPackageTests.xctest tools/simulate \
+		$(if $(SEED),--seed $(SEED) $(KIND),$(SEEDS) $(FROM) $(JOBS))
 
 deps:
 	@.ci/deps build test
