@@ -26,20 +26,11 @@ struct InspectorDirectory<Files: FileSystem> {
         let reading = StoreFiles(files: files, directory: directory)
         let lock = try Self.takeLock(reading, isLive: isLive)
         do throws(LogStoreError) {
-            let listing = try Self.list(reading)
-            try reading.checkVersions(listing.packed)
-            let found = try Self.readCheckpoints(reading, listing, isLive: isLive)
-            var known = found.sound.last?.store
-            if known == nil { known = try reading.storeOfLog(listing) }
-            guard let store = known else {
-                throw .unusable(
-                    file: directory,
-                    reason: "no store here: nothing was begun yet"
-                )
-            }
-            self.store = store
-            self.listing = listing
-            checkpoints = found.sound
+            let found =
+                try isLive ? Self.lookBesideWriter(reading) : Self.look(reading, isLive: false)
+            store = found.store
+            listing = found.listing
+            checkpoints = found.checkpoints
             faults = found.faults
         } catch {
             if let lock { files.close(lock) }
@@ -49,6 +40,50 @@ struct InspectorDirectory<Files: FileSystem> {
         self.directory = directory
         self.isLive = isLive
         self.lock = lock
+    }
+
+    private static var looksMax: Int { 20 }
+
+    private struct Look {
+        let store: StoreID
+        let listing: StoreFiles<Files>.Listing
+        let checkpoints: [CheckpointHeader]
+        let faults: [(number: UInt64, fault: CheckpointFault)]
+    }
+
+    /// Beside a writer all that was listed may be gone before it is read; then it is listed again.
+    private static func lookBesideWriter(
+        _ reading: StoreFiles<Files>
+    ) throws(LogStoreError) -> Look {
+        for _ in 1..<looksMax {
+            do throws(LogStoreError) { return try look(reading, isLive: true) } catch {
+                guard case .unusable = error else { throw error }
+            }
+        }
+        return try look(reading, isLive: true)
+    }
+
+    private static func look(
+        _ reading: StoreFiles<Files>,
+        isLive: Bool
+    ) throws(LogStoreError) -> Look {
+        let listing = try list(reading)
+        try reading.checkVersions(listing.packed)
+        let found = try readCheckpoints(reading, listing, isLive: isLive)
+        var known = found.sound.last?.store
+        if known == nil { known = try reading.storeOfLog(listing) }
+        guard let store = known else {
+            throw .unusable(
+                file: reading.directory,
+                reason: "no store here: nothing was begun yet"
+            )
+        }
+        return Look(
+            store: store,
+            listing: listing,
+            checkpoints: found.sound,
+            faults: found.faults
+        )
     }
 
     /// Lets go of the lock.

@@ -122,7 +122,7 @@ final class MessagePass: ReplayObserver {
         self.take = take
     }
 
-    func segmentBegins(_ segment: UInt32, size: Int) {
+    func segmentBegins(_ segment: UInt32, size: Int, isPacked: Bool) {
         self.size = size
     }
 

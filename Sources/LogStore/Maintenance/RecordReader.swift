@@ -79,7 +79,7 @@ private final class RecordPass: ReplayObserver {
         self.take = take
     }
 
-    func segmentBegins(_ segment: UInt32, size: Int) {
+    func segmentBegins(_ segment: UInt32, size: Int, isPacked: Bool) {
         self.size = size
     }
 

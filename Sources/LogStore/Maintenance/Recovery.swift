@@ -364,7 +364,7 @@ private final class RecoveryWatch: ReplayObserver {
         self.progress = progress
     }
 
-    func segmentBegins(_ segment: UInt32, size: Int) { self.size = size }
+    func segmentBegins(_ segment: UInt32, size: Int, isPacked: Bool) { self.size = size }
 
     func meets(
         _ event: ScanEvent,

@@ -48,6 +48,20 @@ extension Replay {
 
     private func exists(_ file: SegmentFile) -> Bool { (forms[file.segment] ?? []).contains(file) }
 
+    /// Whether a packed form is one of this log: something sound of it is left, or others tell that its
+    /// segment was there.
+    func isOurs(_ file: SegmentFile) throws(LogStoreError) -> Bool {
+        if file.segment <= max(position.segment, segments.last ?? 0) { return true }
+        do throws(FileError) {
+            let handle = try files.open(directory + "/" + file.name, .read)
+            defer { files.close(handle) }
+            return try PackedReader(files, handle, file, store: store) != nil
+        } catch {
+            if error.reason == .notFound || error.spoilsOneFile { return false }
+            throw .file(error)
+        }
+    }
+
     /// Applies what a packed form holds, where nothing else is left of its segment.
     ///
     /// Settled entries are not in it, so gaps in the sequences mean nothing, here and behind it.
@@ -63,12 +77,22 @@ extension Replay {
             }
             if state.segments[file.segment] == nil { state.segments.begin(file.segment) }
             segmentsRead += 1
-            scope.observer?.segmentBegins(file.segment, size: reader.header.originalLength)
+            scope.observer?.segmentBegins(
+                file.segment,
+                size: reader.header.originalLength,
+                isPacked: true
+            )
             unseen.formUnion(state.queues.keys)
             let lists = try reader.allPostings()
             if lists == nil {
                 let start = reader.index.footerOffset
                 addDamage(file, start..<start, "the posting lists are damaged", [])
+            }
+            let listed = lists.map {
+                Dictionary(
+                    $0.map { ($0.queue, $0.postings) },
+                    uniquingKeysWith: { first, _ in first }
+                )
             }
             for fault in reader.faults {
                 let lost = reader.lost(in: fault.range, of: lists ?? [])
@@ -87,7 +111,7 @@ extension Replay {
                 }
                 for place in reader.places {
                     if isPastEnd(LogPosition(segment: file.segment, offset: place.offset)) { break }
-                    takePacked(place, reader, file, block, lists ?? [])
+                    takePacked(place, reader, file, block, listed)
                 }
             }
             let length = reader.header.originalLength
@@ -130,10 +154,12 @@ extension Replay {
         _ reader: PackedReader<Files>,
         _ file: SegmentFile,
         _ block: Int,
-        _ lists: [(queue: QueueID, postings: Postings)]
+        _ listed: [QueueID: Postings]?
     ) {
         guard let header = reader.record(at: place) else {
-            let lost = lists.flatMap { $0.postings.entries(of: $0.queue) { $0 == place.offset } }
+            let lost = (listed ?? [:]).flatMap { queue, postings in
+                postings.entries(of: queue) { $0 == place.offset }
+            }
             let range = reader.fileRange(ofBlock: block)
             addDamage(file, range, "a record in the block has a wrong checksum", lost)
             tellOfDamage(file.segment, place.offset..<place.offset + RecordHeader.byteCount)
@@ -147,7 +173,14 @@ extension Replay {
             local: place.local,
             state: state
         )
-        applyPacked(header, bytes, at: place.local, file.segment, offset: place.offset)
+        applyPacked(
+            header,
+            bytes,
+            at: place.local,
+            file.segment,
+            offset: place.offset,
+            listed: listed
+        )
     }
 
     private func tellOfDamage(_ segment: UInt32, _ range: Range<Int>) {

@@ -115,8 +115,13 @@ struct Replay<Files: FileSystem> {
         // Headers first: they say which files were begun.
         var begun: [UInt32] = []
         for segment in live {
-            let isThere = isPackedOnly(segment) ? true : try isBegun(segment)
-            if isThere {
+            if let form = formToReplay(segment), form.isPacked {
+                if try isOurs(form) {
+                    begun.append(segment)
+                } else {
+                    unknownFiles.append(form.name)
+                }
+            } else if try isBegun(segment) {
                 begun.append(segment)
             } else {
                 unfinished.append(segment)
@@ -174,10 +179,6 @@ struct Replay<Files: FileSystem> {
             end: end,
             beginsSegment: false
         )
-    }
-
-    private func isPackedOnly(_ segment: UInt32) -> Bool {
-        formToReplay(segment)?.isPacked ?? false
     }
 
     /// Whether a segment was begun: it has a header of its own, or a record anywhere, or the checkpoint
@@ -325,7 +326,7 @@ struct Replay<Files: FileSystem> {
         if state.segments[segment] == nil { state.segments.begin(segment) }
         segmentsRead += 1
         mayJump = false
-        scope.observer?.segmentBegins(segment, size: reader.size)
+        scope.observer?.segmentBegins(segment, size: reader.size, isPacked: false)
         var scanner = SegmentScanner(reader, segment: segment, store: store, start: start)
         while true {
             let event = try scanner.next()
@@ -444,17 +445,27 @@ struct Replay<Files: FileSystem> {
         _ bytes: RawSpan,
         at local: Int,
         _ segment: UInt32,
-        offset: Int
+        offset: Int,
+        listed: [QueueID: Postings]?
     ) {
         recordsApplied += 1
-        guard let operation = decode(header, bytes, at: local, segment, offset: offset) else {
+        let operation = decode(header, bytes, at: local, segment, offset: offset)
+        guard case .message(var entries, let messageBytes, _, _) = operation else {
+            if let operation { apply(operation) }
             return
         }
-        if case .message(let entries, _, _, _) = operation {
-            unseen.formUnion(entries.map { $0.0.value })
+        if let listed {
+            // The others were settled, and perhaps by a record that is gone.
+            entries.removeAll { id, sequence in
+                if listed[id]?.offset(of: sequence.value) == offset { return false }
+                state.queue(id)?.raiseNextSequence(to: sequence.value + 1)
+                return true
+            }
         }
-        apply(operation)
+        unseen.formUnion(entries.map { $0.0.value })
+        apply(.message(entries: entries, bytes: messageBytes, segment: segment, offset: offset))
     }
+
     private mutating func record(
         _ header: RecordHeader,
         _ bytes: RawSpan,

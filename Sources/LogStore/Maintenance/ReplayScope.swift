@@ -18,8 +18,8 @@ protocol ReplayObserver: AnyObject {
     /// True once it has seen enough: the replay ends there, as if the log did.
     var isDone: Bool { get }
 
-    /// A segment file is about to be scanned.
-    func segmentBegins(_ segment: UInt32, size: Int)
+    /// A segment file is about to be scanned; a packed one names no queue that is settled in it.
+    func segmentBegins(_ segment: UInt32, size: Int, isPacked: Bool)
 
     /// One event of the scan; `bytes` hold a record at `local`, and `state` is what all before lead to.
     func meets(
@@ -41,7 +41,7 @@ extension ReplayObserver {
     /// An observer that looks at everything and needs nothing else.
     var isDone: Bool { false }
 
-    func segmentBegins(_ segment: UInt32, size: Int) {}
+    func segmentBegins(_ segment: UInt32, size: Int, isPacked: Bool) {}
 
     func segmentEnds(_ segment: UInt32, _ kind: ScanEnd, end: LogPosition, state: StoreState) {}
 

@@ -18,6 +18,7 @@ final class VerifierPass: ReplayObserver {
     private var finishedBytes = 0
     private var reported = 0
     private var unitStart: Int?
+    private var isPacked = false
     private var isSegmentDamaged = false
     private var isDamaged = false
     private var hasGone = false
@@ -41,9 +42,10 @@ final class VerifierPass: ReplayObserver {
 
     // MARK: Events
 
-    func segmentBegins(_ segment: UInt32, size: Int) {
+    func segmentBegins(_ segment: UInt32, size: Int, isPacked: Bool) {
         self.segment = segment
         self.size = size
+        self.isPacked = isPacked
         isSegmentDamaged = false
         unitStart = nil
         group = nil
@@ -157,7 +159,8 @@ final class VerifierPass: ReplayObserver {
         report.messages += 1
         report.entries += record.entryCount
         // Inside a unit the records before are not applied yet, and damage may have taken a name.
-        guard unitStart == nil, !header.continues, !isSegmentDamaged else { return }
+        // What a packed segment must hold, its posting lists say.
+        guard unitStart == nil, !header.continues, !isSegmentDamaged, !isPacked else { return }
         for index in 0..<record.entryCount {
             let (id, sequence) = record.entry(index, in: bytes)
             guard let queue = state.queue(id), queue.isNamed(in: position.segment) else {

@@ -61,6 +61,8 @@ struct SegmentScanner<Files: FileSystem> {
     private let isLive: Bool
     /// Where the file was read again because nothing sound stood there.
     private var rereadOffset = -1
+    /// Where it was read once more because something later vouches for it.
+    private var provenOffset = -1
     /// What `laterProof` found.
     private var proof: LogPosition?
 
@@ -140,6 +142,12 @@ struct SegmentScanner<Files: FileSystem> {
         }
         guard durable > position, offset < reader.size else {
             return .end(offset == groupEnd || isBetweenGroups ? .clean : .torn)
+        }
+        // What vouches for this place may have been written behind it only while it was looked for.
+        if isLive, provenOffset != offset {
+            provenOffset = offset
+            reader.forget()
+            return try next()
         }
         let start = offset
         var at = offset + 8

@@ -93,7 +93,7 @@ import Testing
         let (files, segment) = try crashed()
         let names = try files.list("/data").filter { $0.hasSuffix(".chk") }.sorted()
         let newest = try #require(names.last)
-        files.fail(SimulatedFault(.read, .other(5), times: 1, pathSuffix: newest))
+        files.fail(SimulatedFault(.read, .other(5), times: 100, pathSuffix: newest))
         let store = try ManualStore(Self.options, on: files)
         #expect(store.report.unusedCheckpoints.count == 1)
         #expect(store.report.damage == [])
@@ -110,10 +110,14 @@ import Testing
             SimulatedFault(.read, .other(5), skip: 1, pathSuffix: FileNames.segment(1))
         )
         files.fail(
-            SimulatedFault(.read, .other(5), skip: 2, pathSuffix: FileNames.segment(1))
+            SimulatedFault(.read, .other(5), skip: 2, times: 3, pathSuffix: FileNames.segment(1))
         )
         #expect(store.fetch(queue, messagesMax: 20) == nil)
-        while let job = store.takeRead() { store.complete(store.perform(job)) }
+        while case .read(var job) = store.takeRead() {
+            // As after the last of the ticks at which it is tried again.
+            job.triesLeft = 0
+            store.complete(store.perform(.read(job)))
+        }
         var served: [UInt64] = []
         var damage: [Damage] = []
         for notice in store.store.takeNotices() {
