@@ -286,6 +286,7 @@ extension Configuration {
             max(1 << 20, options.segmentBytes / 4 * 3)
         )
         options.packBelowLive = storage.packBelowLive
+        options.packGainBytesMin = min(options.packGainBytesMin, options.segmentBytes / 4)
         options.retain = storage.retain
         options.packCodec =
             switch storage.compression {

@@ -39,8 +39,14 @@ package struct Snapshot<Files: FileSystem> {
     private let directory: String
     private let target: String
     private let links: Bool
+    /// Files of the snapshot that are complete; another attempt uses them again.
+    private var whole: Set<String> = []
+    /// Files that the last attempt needed.
+    private var wanted: Set<String> = []
     private let progress: (_ done: Int, _ total: Int) -> Void
     private var report = SnapshotReport()
+    private var linkedBytes: [String: Int] = [:]
+    private var copiedBytes: [String: Int] = [:]
     private var doneBytes = 0
     private var totalBytes = 0
 
@@ -57,12 +63,13 @@ package struct Snapshot<Files: FileSystem> {
         progress: @escaping (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(LogStoreError) -> SnapshotReport {
         do throws(FileError) { try files.createDirectory(target) } catch { throw .file(error) }
+        var snapshot = Snapshot(files, directory, target, links, progress)
         for _ in 0..<triesMax {
-            var snapshot = Snapshot(files, directory, target, links, progress)
             let opened = try InspectorDirectory(files, directory: directory, isLive: isLive)
             defer { opened.close() }
-            if try snapshot.take(opened) { return snapshot.report }
+            let isDone = try snapshot.take(opened)
             try snapshot.discard()
+            if isDone { return snapshot.report }
         }
         throw .unusable(
             file: directory,
@@ -100,13 +107,22 @@ package struct Snapshot<Files: FileSystem> {
             let end = opened.isLive ? watcher.completeEnd(last.end) : last.end
             addReport(last, end)
             guard let needed = needed(opened, last, end) else { return false }
-            try copySegments(needed, end, opened)
+            wanted = Set(needed.map(\.name))
+            try copySegments(needed, end)
+            let names = Set(try files.list(directory))
+            guard needed.allSatisfy({ whole.contains($0.name) || names.contains($0.name) }) else {
+                return false
+            }
             if let newest = opened.checkpoints.last, let bytes {
                 try write(FileNames.checkpoint(newest.number), bytes)
+                wanted.insert(FileNames.checkpoint(newest.number))
             }
+            whole.formUnion(wanted)
+            report.linked = wanted.count { linkedBytes[$0] != nil }
+            report.linkedBytes = wanted.reduce(0) { $0 + (linkedBytes[$1] ?? 0) }
+            report.copiedBytes = wanted.reduce(0) { $0 + (copiedBytes[$1] ?? 0) }
             try files.syncDirectory(target)
-            let names = Set(try files.list(directory))
-            return needed.allSatisfy { names.contains($0.name) }
+            return true
         } catch {
             if opened.isLive, error.reason == .notFound { return false }
             throw .file(error)
@@ -136,6 +152,7 @@ package struct Snapshot<Files: FileSystem> {
         report.queues = last.state.queues.count
         report.messages = last.state.queues.values.reduce(0) { $0 + $1.liveCount }
         report.damage = last.replay.damage
+        report.notes = []
         for name in last.replay.unknownFiles {
             report.notes.append("\(name) is not in the snapshot: no checkpoint mentions it")
         }
@@ -163,19 +180,23 @@ package struct Snapshot<Files: FileSystem> {
 
     private mutating func copySegments(
         _ needed: [SegmentFile],
-        _ end: LogPosition,
-        _ opened: InspectorDirectory<Files>
+        _ end: LogPosition
     ) throws(FileError) {
+        report.segments = needed.count
+        let missing = needed.filter { !whole.contains($0.name) }
+        doneBytes = 0
         totalBytes = 0
-        for file in needed { totalBytes += try size(file.name) }
-        for file in needed {
+        for file in missing { totalBytes += try size(file.name) }
+        for file in missing {
             let name = file.name
-            report.segments += 1
             if file.segment == end.segment, !file.isPacked {
                 try copy(name, upTo: end.offset)
-            } else if try !link(name) {
-                try copy(name, upTo: nil)
+                continue
             }
+            if try !link(name) { try copy(name, upTo: nil) }
+            // Its name is never given again, so what still has it did not change meanwhile.
+            _ = try size(name)
+            whole.insert(name)
         }
     }
 
@@ -196,8 +217,7 @@ package struct Snapshot<Files: FileSystem> {
             if error.reason == .notFound { throw error }
             return false
         }
-        report.linked += 1
-        report.linkedBytes += try size(name)
+        linkedBytes[name] = try size(name)
         return true
     }
 
@@ -224,7 +244,7 @@ package struct Snapshot<Files: FileSystem> {
             doneBytes += count
             progress(doneBytes, totalBytes)
         }
-        report.copiedBytes += size
+        copiedBytes[name] = size
         // The segment's header tells how long the file was made: a shorter one would count as cut off.
         if end != nil { try files.truncate(file, to: max(size, try preparedBytes(&reader))) }
         try files.syncData(file)
@@ -254,9 +274,13 @@ package struct Snapshot<Files: FileSystem> {
         try files.syncData(file)
     }
 
-    private func discard() throws(LogStoreError) {
+    /// Removes what the last attempt left unfinished, and copies of what it did not need any more.
+    private mutating func discard() throws(LogStoreError) {
+        whole.formIntersection(wanted)
         do throws(FileError) {
-            for name in try files.list(target) { try files.remove(target + "/" + name) }
+            for name in try files.list(target) where !whole.contains(name) {
+                try files.remove(target + "/" + name)
+            }
         } catch { throw .file(error) }
     }
 }
