@@ -139,12 +139,16 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
         }
     }
 
-    /// Creates a file in the place of one that a try before this one may have left.
+    /// Creates a file, or empties the one that a try before this one could not remove.
     private func create(_ path: String) throws(FileError) -> Files.File {
         do throws(FileError) { return try files.open(path, .create) } catch {
             guard error.reason == .exists else { throw error }
-            try files.remove(path)
-            return try files.open(path, .create)
         }
+        let file = try files.open(path, .update)
+        do throws(FileError) { try files.truncate(file, to: 0) } catch {
+            files.close(file)
+            throw error
+        }
+        return file
     }
 }
