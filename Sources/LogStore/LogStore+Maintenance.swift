@@ -32,6 +32,7 @@ extension LogStore {
         let number = nextCheckpoint
         nextCheckpoint += 1
         state.segments.drop(takeDroppable(), at: number)
+        state.segments.forgetPassedTimes()
         let bytes = CheckpointFormat.encode(
             state,
             store: id,

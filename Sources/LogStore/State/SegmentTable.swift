@@ -92,6 +92,12 @@ struct SegmentTable {
         lastTouched = 0
     }
 
+    /// Forgets the times that a checkpoint must not keep: something was settled since, and after a start
+    /// from that checkpoint nothing would tell so.
+    mutating func forgetPassedTimes() {
+        for number in touched { segments[number]?.settledMilliseconds = 0 }
+    }
+
     /// A packed form serves for a segment from now on.
     mutating func pack(_ target: SegmentFile, bytes: Int, liveBytes: UInt64) {
         guard let info = segments[target.segment] else { return }
