@@ -56,7 +56,8 @@ extension StoreWorker {
         var list = job.postings
         if list == nil {
             list = try loadPostings(job, &reader)
-            result.postings = list
+            // A list that lacks what the disk refuses today would hide it tomorrow.
+            if !reader.hasMissedBytes { result.postings = list }
         }
         var ruined = 0..<0
         for sequence in job.sequences {
@@ -101,7 +102,7 @@ extension StoreWorker {
         if list == nil {
             list = try reader.postings(of: job.queue)
             if list == nil { list = try reader.rebuildPostings(of: job.queue) }
-            result.postings = list
+            if !reader.hasMissedBytes { result.postings = list }
         }
         for sequence in job.sequences {
             if result.bytes.count >= job.bytesMax {
@@ -204,12 +205,12 @@ extension StoreWorker {
                 at: offset - reader.start
             )
         }
-        return try rebuildPostings(job, reader)
+        return try rebuildPostings(job, &reader)
     }
 
     private func rebuildPostings(
         _ job: ReadJob,
-        _ reader: BlockReader<Files>
+        _ reader: inout BlockReader<Files>
     ) throws(FileError) -> Postings? {
         var start = ScanStart()
         start.durable = LogPosition(segment: job.segment, offset: reader.size)
@@ -234,6 +235,7 @@ extension StoreWorker {
                 offsets.append(UInt32(scanner.eventOffset))
             }
         }
+        reader.hasMissedBytes = reader.hasMissedBytes || scanner.reader.hasMissedBytes
         return first.map { Postings(first: $0, offsets: offsets) }
     }
 }

@@ -15,6 +15,8 @@ struct BlockReader<Files: FileSystem> {
     /// The bytes in memory; they begin at `start` of the file.
     private(set) var window: [UInt8] = []
     private(set) var start = 0
+    /// Whether the disk refused some bytes; another time it may give them.
+    var hasMissedBytes = false
     private let blockBytes: Int
     private let skipsBadSectors: Bool
 
@@ -74,6 +76,7 @@ struct BlockReader<Files: FileSystem> {
     /// like any other, and what is around it is still read.
     private mutating func readAroundBadSectors(_ offset: Int, _ length: Int) {
         let end = offset + length
+        hasMissedBytes = true
         var bytes: [UInt8] = []
         var at = offset
         while at < end {

@@ -18,6 +18,8 @@ struct PackedReader<Files: FileSystem> {
     private var loaded: Int?
 
     var fileBytes: Int { reader.size }
+    /// Whether the disk refused some bytes; another time it may give them.
+    var hasMissedBytes: Bool { reader.hasMissedBytes }
 
     /// Opens a packed segment; nil if it is another file's, or if nothing sound is left in it.
     ///
