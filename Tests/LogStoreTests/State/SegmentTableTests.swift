@@ -1,3 +1,4 @@
+import Base
 import Testing
 
 @testable import LogStore
@@ -66,6 +67,18 @@ import Testing
         table.serve(sealed, bytes: 0, liveBytes: 0)
         expectHolds(table.takeRemovable(oldestCheckpoint: 4) == [])
         #expect(table[1]?.file == sealed)
+    }
+
+    @Test("a time that has passed is not kept for a checkpoint; the next tick notes a new one")
+    func passedTime() {
+        var table = table(sealed: 1)
+        table.noteTime(WallTime(milliseconds: 1_000))
+        expectHolds(table[1]?.settledMilliseconds == 1_000)
+        table.touch(1)
+        table.forgetPassedTimes()
+        expectHolds(table[1]?.settledMilliseconds == 0)
+        table.noteTime(WallTime(milliseconds: 3_000))
+        expectHolds(table[1]?.settledMilliseconds == 3_000)
     }
 
     @Test("a segment that a checkpoint gives back without an extent is dead at once")
