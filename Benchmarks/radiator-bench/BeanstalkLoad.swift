@@ -1,28 +1,26 @@
 import NIOCore
 
-/// Puts jobs into one tube; the reply to `put` plays the part of the receipt.
+/// Puts jobs into its tubes; the reply to `put` plays the part of the receipt.
 struct BeanstalkProducer: LoadRole {
     private(set) var phase = LoadPhase.opening
     let isConsumer = false
-    private let run: LoadRun
     private let tube: String
-    private let command: ByteBuffer
-    private let bodyOffset: Int
-    /// Send times of what is under way; replies come in the order of the commands.
-    private var sentAt: [UInt64]
-    private var sentCount = 0
-    private var repliedCount = 0
+    private var pump: SendPump
+    /// Places in the window; replies come in the order of the commands.
+    private var underWay = CircularBuffer<Int>()
 
-    init(run: LoadRun, queue: String) {
-        self.run = run
-        tube = queue
-        let body = SendTime.body(byteCount: run.workload.bodyBytes)
-        var command = ByteBuffer(string: "put 0 0 600 \(body.count)\r\n")
-        bodyOffset = command.readableBytes
-        command.writeBytes(body)
-        command.writeString("\r\n")
-        self.command = command
-        sentAt = [UInt64](repeating: 0, count: run.workload.window)
+    init(run: LoadRun, number: Int, queue: String) {
+        let load = run.load
+        tube = "\(queue).\(load.queue(ofProducer: number, variant: 0))"
+        // The tube is a property of the connection: it changes seldom, for it costs a command.
+        pump = SendPump(
+            run: run,
+            producer: number,
+            tail: "\r\n",
+            turnLength: load.window,
+            turnHead: { load.isSpread ? "use \(queue).\($0)\r\n" : "" },
+            head: { _, _ in "put 0 0 600 \(load.bodyBytes)\r\n" }
+        )
     }
 
     mutating func open(into out: inout ByteBuffer) { out.writeString("use \(tube)\r\n") }
@@ -40,14 +38,13 @@ struct BeanstalkProducer: LoadRole {
         var scanner = BeanstalkScanner(bytes: bytes)
         while let reply = try scanner.next() {
             switch reply.kind {
-            case .using: phase = .ready
+            case .using:
+                if phase == .opening { phase = .ready }
             case .inserted:
-                if run.workload.consumers == 0 {
-                    run.record(since: sentAt[repliedCount % sentAt.count], now: now)
-                }
-                repliedCount += 1
-            case .watching, .deleted, .reserved:
-                throw LoadError(description: "a reply to a command that was not sent")
+                guard let slot = underWay.popFirst() else { throw BeanstalkScanner.surplusReply }
+                try pump.receipted(slot, now: now)
+            case .watching, .deleted, .reserved, .timedOut:
+                throw BeanstalkScanner.surplusReply
             }
         }
         refill(now: now, into: &out)
@@ -56,15 +53,8 @@ struct BeanstalkProducer: LoadRole {
 
     mutating func refill(now: UInt64, into out: inout ByteBuffer) {
         guard phase == .running else { return }
-        while run.maySend, sentCount - repliedCount < sentAt.count {
-            let start = out.writerIndex
-            out.writeImmutableBuffer(command)
-            out.setInteger(now, at: start + bodyOffset, endianness: .little)
-            sentAt[sentCount % sentAt.count] = now
-            sentCount += 1
-            run.countSent()
-        }
-        if run.hasSentAll && sentCount == repliedCount { phase = .done }
+        while let slot = pump.sendNext(now: now, into: &out) { underWay.append(slot) }
+        if pump.isDone { phase = .done }
     }
 
     mutating func finish(into out: inout ByteBuffer) {}
@@ -80,19 +70,22 @@ struct BeanstalkConsumer: LoadRole {
     let isConsumer = true
     private let run: LoadRun
     private let tube: String
+    /// Where all jobs are there from the start, a `reserve` need not wait for one.
+    private let reserve: StaticString
     private var deletesUnderWay = 0
     private var isFinishing = false
 
-    init(run: LoadRun, queue: String) {
+    init(run: LoadRun, number: Int, queue: String) {
         self.run = run
-        tube = queue
+        tube = "\(queue).\(number)"
+        reserve = run.load.waiting > 0 ? "reserve-with-timeout 0\r\n" : "reserve\r\n"
     }
 
     mutating func open(into out: inout ByteBuffer) { out.writeString("watch \(tube)\r\n") }
 
     mutating func start(now: UInt64, into out: inout ByteBuffer) {
         phase = .running
-        for _ in 0..<Self.reservesInPipe { out.writeStaticString("reserve\r\n") }
+        for _ in 0..<Self.reservesInPipe { out.writeStaticString(reserve) }
     }
 
     mutating func receive(
@@ -105,15 +98,16 @@ struct BeanstalkConsumer: LoadRole {
             switch reply.kind {
             case .watching: phase = .ready
             case .reserved:
-                run.record(since: SendTime.read(scanner.bytes(in: reply.body)), now: now)
-                run.countDelivered()
+                run.countDelivered(scanner.bytes(in: reply.body), now: now)
                 deletesUnderWay += 1
                 out.writeStaticString("delete ")
                 out.writeBytes(scanner.bytes(in: reply.identifier))
-                out.writeStaticString("\r\nreserve\r\n")
+                out.writeStaticString("\r\n")
+                out.writeStaticString(reserve)
             case .deleted: deletesUnderWay -= 1
-            case .using, .inserted:
-                throw LoadError(description: "a reply to a command that was not sent")
+            // The tube is empty and stays so.
+            case .timedOut: break
+            case .using, .inserted: throw BeanstalkScanner.surplusReply
             }
         }
         endIfSettled()
@@ -130,13 +124,16 @@ struct BeanstalkConsumer: LoadRole {
     /// A `reserve` that waits for a job holds up the deletes behind it: at the end those count as
     /// settled that were sent, as the next job would carry them out.
     private mutating func endIfSettled() {
-        if isFinishing && deletesUnderWay <= Self.reservesInPipe { phase = .done }
+        let heldUpMax = run.load.waiting > 0 ? 0 : Self.reservesInPipe
+        if isFinishing && deletesUnderWay <= heldUpMax { phase = .done }
     }
 }
 
 /// Finds the replies in what beanstalkd sent, in place.
 struct BeanstalkScanner {
-    enum Kind { case using, watching, inserted, deleted, reserved }
+    enum Kind { case using, watching, inserted, deleted, reserved, timedOut }
+
+    static let surplusReply = LoadError(description: "a reply to a command that was not sent")
 
     struct Reply {
         var kind: Kind
@@ -182,6 +179,7 @@ struct BeanstalkScanner {
         case (UInt8(ascii: "D"), UInt8(ascii: "E")): return .deleted
         case (UInt8(ascii: "U"), UInt8(ascii: "S")): return .using
         case (UInt8(ascii: "W"), _): return .watching
+        case (UInt8(ascii: "T"), _): return .timedOut
         default:
             let text = String(decoding: bytes[consumed..<lineEnd], as: UTF8.self)
             throw LoadError(description: "the server said: \(text)")

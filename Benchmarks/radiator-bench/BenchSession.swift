@@ -8,49 +8,87 @@ final class BenchSession {
     private let driver: LoadDriver
     private let seconds: Double
     private let rounds: Int
+    private let save: (Report) throws -> Void
     /// Peers whose start is too dear to repeat.
     private var keptServers: [String: RunningServer] = [:]
     private var directoryCount = 0
 
-    init(peers: [any Peer], root: String, driver: LoadDriver, seconds: Double, rounds: Int) {
+    init(
+        peers: [any Peer],
+        root: String,
+        driver: LoadDriver,
+        seconds: Double,
+        rounds: Int,
+        save: @escaping (Report) throws -> Void
+    ) {
         self.peers = peers
         self.root = root
         self.driver = driver
         self.seconds = seconds
         self.rounds = rounds
+        self.save = save
     }
 
     func run(_ workloads: [Workload]) throws -> Report {
         defer { for server in keptServers.values { server.end() } }
         var report = Report()
-        show(Report.header)
-        for workload in workloads {
-            if case .backlog = workload.kind { continue }
-            for (peer, measurement) in zip(peers, try measure(workload)) {
-                show(
-                    report.add(
-                        Report.Row(
-                            workload: workload,
-                            peer: peer.name,
-                            measurement: measurement
-                        )
-                    )
-                )
-            }
-        }
-        show("")
-        for workload in workloads {
-            guard case .backlog = workload.kind, let radiator = peers.first else { continue }
-            let measurement = try measureBacklog(workload, of: radiator)
-            show(report.add(Report.BacklogRow(workload: workload, measurement: measurement)))
+        for (kind, header) in Report.tables {
+            let workloads = workloads.filter { $0.kind == kind }
+            guard !workloads.isEmpty else { continue }
+            show(header)
+            for workload in workloads { try measure(workload, for: &report) }
+            show("")
         }
         report.comparison.forEach(show)
-        show(report.verdict)
+        report.verdict.forEach(show)
         return report
     }
 
+    private func measure(_ workload: Workload, for report: inout Report) throws {
+        switch workload.kind {
+        case .timed:
+            for (peer, measurement) in zip(peers, try measureRates(workload)) {
+                try publish(report.add(Report.Row(workload, peer, measurement)), report)
+            }
+        case .backlog:
+            for peer in peers.compactMap(\.forBacklog) {
+                let result = try withDirectory { directory in
+                    try BacklogMeter(
+                        workload: workload,
+                        peer: peer,
+                        driver: driver,
+                        directory: directory
+                    ).measure()
+                }
+                try publish(report.add(Report.Row(workload, peer, result)), report)
+            }
+        case .disk, .packed:
+            // The peers sync for every message or pack nothing.
+            guard let peer = peers.first else { return }
+            try withDirectory { directory in
+                let meter = DiskMeter(
+                    workload: workload,
+                    peer: peer,
+                    driver: driver,
+                    directory: directory
+                )
+                if workload.kind == .disk {
+                    try publish(
+                        report.add(Report.Row(workload, peer, try meter.measureTraffic())),
+                        report
+                    )
+                } else {
+                    try publish(
+                        report.add(Report.Row(workload, peer, try meter.measurePacked())),
+                        report
+                    )
+                }
+            }
+        }
+    }
+
     /// The peers take turns, round by round, so that a disturbance hits all of them.
-    private func measure(_ workload: Workload) throws -> [Measurement] {
+    private func measureRates(_ workload: Workload) throws -> [Measurement] {
         var results = peers.map { _ in Measurement() }
         for round in 0..<rounds {
             for (index, peer) in peers.enumerated() {
@@ -58,10 +96,8 @@ final class BenchSession {
                 let queue = "\(workload.name)-\(round)"
                 var result = try withServer(of: peer) { server in
                     try driver.run(
-                        workload,
-                        wire: peer.wire,
-                        port: server.port,
-                        pid: server.process.pid,
+                        workload.load,
+                        on: server,
                         queue: queue,
                         seconds: seconds / Double(rounds)
                     )
@@ -82,42 +118,18 @@ final class BenchSession {
             keptServers[peer.name] = server
             return try body(server)
         }
-        let directory = try newDirectory()
-        defer { Files.removeTree(directory) }
-        let server = try peer.start(in: directory)
-        defer { server.end() }
-        return try body(server)
+        return try withDirectory { directory in
+            let server = try peer.start(in: directory)
+            defer { server.end() }
+            return try body(server)
+        }
     }
 
-    private func measureBacklog(_ workload: Workload, of peer: any Peer) throws
-        -> BacklogMeasurement
-    {
+    /// Calls `body` with a new directory and removes that after it.
+    private func withDirectory<Result>(_ body: (String) throws -> Result) throws -> Result {
         let directory = try newDirectory()
         defer { Files.removeTree(directory) }
-        var result = BacklogMeasurement()
-        var server = try peer.start(in: directory)
-        defer { server.end() }
-        result.emptyMemoryBytes = memory(of: server)
-        let load = try driver.run(
-            workload,
-            wire: peer.wire,
-            port: server.port,
-            pid: server.process.pid,
-            queue: workload.name,
-            seconds: seconds
-        )
-        result.messages = load.messages
-        result.fullMemoryBytes = memory(of: server)
-        server.process.end(SIGKILL)
-        let watch = Stopwatch()
-        server = try peer.start(in: directory)
-        result.restartSeconds = watch.seconds
-        result.restartedMemoryBytes = memory(of: server)
-        return result
-    }
-
-    private func memory(of server: RunningServer) -> Int {
-        ProcessUsage.memoryBytes(of: server.process.pid, field: "VmRSS")
+        return try body(directory)
     }
 
     private func newDirectory() throws -> String {
@@ -125,6 +137,12 @@ final class BenchSession {
         let path = "\(root)/\(directoryCount)"
         try Files.makeDirectory(path)
         return path
+    }
+
+    /// Prints a result and saves what is there so far: a long run may fail late.
+    private func publish(_ line: String, _ report: Report) throws {
+        show(line)
+        try save(report)
     }
 
     /// Prints a line at once, also into a pipe.

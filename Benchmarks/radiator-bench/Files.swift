@@ -55,6 +55,39 @@ enum Files {
         }
     }
 
+    /// Paths of all files below a directory, from there on.
+    static func names(in directory: String) throws -> [String] {
+        try FileManager.default.subpathsOfDirectory(atPath: directory)
+    }
+
+    /// Disk space that the files below a directory take, as `du` counts.
+    static func allocatedBytes(
+        in directory: String,
+        where isMeant: (String) -> Bool = { _ in true }
+    ) throws -> Int {
+        try names(in: directory).filter(isMeant).reduce(0) { sum, name in
+            var status = stat()
+            // A server at work removes files.
+            guard lstat("\(directory)/\(name)", &status) == 0 else { return sum }
+            return sum + Int(status.st_blocks) * 512
+        }
+    }
+
+    /// Takes the files below a directory out of the page cache; needs no rights.
+    static func dropPageCache(of directory: String) throws {
+        // Only what is on the disk can leave memory.
+        sync()
+        for name in try names(in: directory) {
+            let file = open("\(directory)/\(name)", O_RDONLY)
+            guard file >= 0 else { continue }
+            defer { close(file) }
+            let status = posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED)
+            guard status == 0 || status == ESPIPE else {
+                throw LoadError(description: "cannot drop \(name) from the page cache")
+            }
+        }
+    }
+
     static func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 }
 
     static func failure(_ what: String) -> LoadError {

@@ -43,11 +43,11 @@ protocol LoadControl: AnyObject {
     func finish()
 }
 
-/// One workload under way: what its connections share.
+/// One load under way: what its connections share.
 ///
 /// Confinement: load loop.
 final class LoadRun {
-    let workload: Workload
+    let load: Load
     private(set) var sent = 0
     private(set) var delivered = 0
     private(set) var latencies = LatencyHistogram()
@@ -62,17 +62,13 @@ final class LoadRun {
     private let ready: EventLoopPromise<Void>
     private let done: EventLoopPromise<Void>
 
-    init(workload: Workload, ready: EventLoopPromise<Void>, done: EventLoopPromise<Void>) {
-        self.workload = workload
+    init(load: Load, ready: EventLoopPromise<Void>, done: EventLoopPromise<Void>) {
+        self.load = load
         self.ready = ready
         self.done = done
-        if case .backlog(let messages) = workload.kind {
-            sentMax = messages
-        } else {
-            sentMax = .max
-        }
-        producersLeft = workload.producers
-        consumersLeft = workload.consumers
+        sentMax = load.messages ?? .max
+        producersLeft = load.producers
+        consumersLeft = load.consumers
         readyLeft = producersLeft + consumersLeft
     }
 
@@ -91,7 +87,7 @@ final class LoadRun {
     }
 
     var maySend: Bool {
-        !isStopping && sent < sentMax && sent - delivered < workload.backlogMax
+        !isStopping && sent < sentMax && sent - delivered < load.undeliveredMax
     }
 
     /// True when a producer that waits for nothing has nothing left to do.
@@ -99,7 +95,10 @@ final class LoadRun {
 
     func countSent() { sent += 1 }
 
-    func countDelivered() { delivered += 1 }
+    func countDelivered(_ body: UnsafeRawBufferPointer, now: UInt64) {
+        delivered += 1
+        record(since: SendTime.read(body), now: now)
+    }
 
     func record(since start: UInt64, now: UInt64) {
         latencies.record(nanoseconds: now > start ? now - start : 0)
@@ -111,7 +110,7 @@ final class LoadRun {
 
     /// Ends the consumers once all that was sent has arrived.
     func finishIfDelivered() {
-        guard producersLeft == 0, delivered == sent, !isFinished else { return }
+        guard producersLeft == 0, delivered == sent + load.waiting, !isFinished else { return }
         isFinished = true
         for connection in connections where connection.isConsumer { connection.finish() }
     }
@@ -218,19 +217,4 @@ final class LoadConnection<Role: LoadRole>: ChannelInboundHandler, LoadControl {
     }
 
     private static func now() -> UInt64 { NIODeadline.now().uptimeNanoseconds }
-}
-
-/// The part of a body that says when its message was sent: its first eight bytes.
-enum SendTime {
-    static let byteCount = 8
-
-    static func body(byteCount: Int) -> [UInt8] {
-        [UInt8](repeating: 0, count: Self.byteCount)
-            + [UInt8](repeating: UInt8(ascii: "x"), count: byteCount - Self.byteCount)
-    }
-
-    static func read(_ body: UnsafeRawBufferPointer) -> UInt64 {
-        guard body.count >= byteCount else { return 0 }
-        return UInt64(littleEndian: body.loadUnaligned(as: UInt64.self))
-    }
 }

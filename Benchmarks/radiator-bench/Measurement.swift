@@ -35,91 +35,91 @@ struct Measurement {
     }
 }
 
-/// What a backlog costs a server.
-struct BacklogMeasurement {
-    var messages = 0
-    var emptyMemoryBytes = 0
-    var fullMemoryBytes = 0
-    var restartSeconds = 0.0
-    var restartedMemoryBytes = 0
-}
-
-/// Drives one workload against one server.
+/// Drives one load against one server.
 ///
 /// All connections share one event loop.
 struct LoadDriver {
     /// How long the end of a run may take after the last message was sent.
     private static let endSeconds = 60.0
+    /// A load with a number of messages may take so long: a slow server does so many a second.
+    private static let slowMessagesPerSecond = 1000.0
 
     let loop: any EventLoop
 
-    /// Runs the workload for some seconds, or to its own end.
+    /// Runs the load to its own end, or for some seconds when it has none.
+    ///
+    /// `queue` is the first part of the queues' names.
     func run(
-        _ workload: Workload,
-        wire: Wire,
-        port: Int,
-        pid: pid_t,
+        _ load: Load,
+        on server: RunningServer,
         queue: String,
-        seconds: Double
+        seconds: Double = 0
     ) throws -> Measurement {
         let ready = loop.makePromise(of: Void.self)
         let done = loop.makePromise(of: Void.self)
         let run = try loop.submit {
-            NIOLoopBound(LoadRun(workload: workload, ready: ready, done: done), eventLoop: loop)
+            NIOLoopBound(LoadRun(load: load, ready: ready, done: done), eventLoop: loop)
         }.wait()
-        let channels = try connect(run, wire: wire, port: port, queue: queue)
+        let channels = try connect(run, load, to: server, queue: queue)
         defer { for channel in channels { channel.close(mode: .all, promise: nil) } }
-        try waitFor(ready.futureResult, atMost: 30, what: "\(workload.name): connecting")
+        try waitFor(ready.futureResult, atMost: 30, what: "\(queue): connecting")
 
+        let pid = server.process.pid
         ProcessUsage.resetPeakMemory(of: pid)
         let cpuBefore = (ProcessUsage.cpuSeconds(of: pid), ProcessUsage.cpuSeconds(of: getpid()))
         let watch = Stopwatch()
         loop.execute { run.value.start() }
-        if case .backlog = workload.kind {
-            try waitFor(done.futureResult, atMost: 600, what: workload.name)
-        } else {
+        let isBounded = load.messages != nil || load.waiting > 0
+        if !isBounded {
             loop.scheduleTask(in: .nanoseconds(Int64(seconds * 1e9))) { run.value.stop() }
-            try waitFor(
-                done.futureResult,
-                atMost: seconds + Self.endSeconds,
-                what: workload.name
-            )
         }
+        let bounded = Double((load.messages ?? 0) + load.waiting) / Self.slowMessagesPerSecond
+        try waitFor(
+            done.futureResult,
+            atMost: (isBounded ? bounded : seconds) + Self.endSeconds,
+            what: queue
+        )
         var result = Measurement()
         result.seconds = watch.seconds
         result.serverCPUSeconds = ProcessUsage.cpuSeconds(of: pid) - cpuBefore.0
         result.generatorCPUSeconds = ProcessUsage.cpuSeconds(of: getpid()) - cpuBefore.1
         result.peakMemoryBytes = ProcessUsage.memoryBytes(of: pid)
         (result.messages, result.latencies) = try loop.submit {
-            (run.value.sent, run.value.latencies)
+            (load.producers > 0 ? run.value.sent : run.value.delivered, run.value.latencies)
         }.wait()
         return result
     }
 
     private func connect(
         _ run: NIOLoopBound<LoadRun>,
-        wire: Wire,
-        port: Int,
+        _ load: Load,
+        to server: RunningServer,
         queue: String
     ) throws -> [any Channel] {
-        let workload = try loop.submit { run.value.workload }.wait()
-        let producers = (0..<workload.producers).map { number in
-            open(port: port) {
-                let name = "\(queue).\(number % workload.queues)"
+        let wire = server.wire
+        let producers = (0..<load.producers).map { number in
+            open(port: server.port) { channel in
+                let run = run.value
                 switch wire {
-                case .stomp: Self.add(StompProducer(run: run.value, queue: name), run, to: $0)
+                case .stomp:
+                    let role = StompProducer(run: run, number: number, queue: queue)
+                    Self.add(role, run, to: channel)
                 case .beanstalk:
-                    Self.add(BeanstalkProducer(run: run.value, queue: name), run, to: $0)
+                    let role = BeanstalkProducer(run: run, number: number, queue: queue)
+                    Self.add(role, run, to: channel)
                 }
             }
         }
-        let consumers = (0..<workload.consumers).map { number in
-            open(port: port) {
-                let name = "\(queue).\(number)"
+        let consumers = (0..<load.consumers).map { number in
+            open(port: server.port) { channel in
+                let run = run.value
                 switch wire {
-                case .stomp: Self.add(StompConsumer(run: run.value, queue: name), run, to: $0)
+                case .stomp:
+                    let role = StompConsumer(run: run, number: number, queue: queue)
+                    Self.add(role, run, to: channel)
                 case .beanstalk:
-                    Self.add(BeanstalkConsumer(run: run.value, queue: name), run, to: $0)
+                    let role = BeanstalkConsumer(run: run, number: number, queue: queue)
+                    Self.add(role, run, to: channel)
                 }
             }
         }
@@ -140,15 +140,15 @@ struct LoadDriver {
 
     private static func add(
         _ role: some LoadRole,
-        _ run: NIOLoopBound<LoadRun>,
+        _ run: LoadRun,
         to channel: any Channel
     ) {
-        let connection = LoadConnection(role: role, run: run.value)
-        run.value.add(connection)
+        let connection = LoadConnection(role: role, run: run)
+        run.add(connection)
         do {
             try channel.pipeline.syncOperations.addHandler(connection)
         } catch {
-            run.value.fail(error)
+            run.fail(error)
         }
     }
 

@@ -6,6 +6,9 @@ import NIOPosix
 struct RunningServer {
     let process: ChildProcess
     let port: Int
+    let wire: Wire
+    /// From the start of the program to the first reply to a client.
+    let startSeconds: Double
     /// Whatever else must run beside it; ended after it.
     var helpers: [ChildProcess] = []
 
@@ -16,36 +19,61 @@ struct RunningServer {
 }
 
 /// The protocol that a peer is driven with.
-enum Wire: Sendable { case stomp, beanstalk }
+enum Wire: Sendable {
+    case stomp, beanstalk
+
+    static let stompConnect =
+        "CONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\n\n\0"
+
+    /// Something that every server answers at once when it is ready.
+    var greeting: String {
+        switch self {
+        case .stomp: Self.stompConnect
+        case .beanstalk: "list-tube-used\r\n"
+        }
+    }
+}
 
 /// A kind of server that the benchmark can start.
 protocol Peer {
     var name: String { get }
-    var wire: Wire { get }
     /// True when every workload gets a new process on a new directory.
     var startsFresh: Bool { get }
+    /// The same server as it takes part in the workloads with a backlog; nil when it does not.
+    var forBacklog: (any Peer)? { get }
 
-    /// Starts it on `directory`, which may hold the data of an earlier run, and waits for its port.
+    /// Starts it on `directory`, which may hold the data of an earlier run, and waits until it
+    /// answers.
     func start(in directory: String) throws -> RunningServer
 }
 
 /// The daemon that all this is about.
 struct RadiatorPeer: Peer {
-    let name = "radiator"
-    let wire = Wire.stomp
+    static let radiatorName = "radiator"
+
+    let name = radiatorName
     let startsFresh = true
     let daemon: String
+
+    var forBacklog: (any Peer)? { self }
 
     func start(in directory: String) throws -> RunningServer {
         let log = "\(directory)/log"
         unlink(log)
+        let watch = Stopwatch()
         let process = try ChildProcess(
             [daemon, "--data", "\(directory)/data", "--listen", "127.0.0.1:0"],
             log: log
         )
         for _ in 0..<60_000 {
             if let port = Files.read(log).flatMap(Self.port) {
-                return RunningServer(process: process, port: port)
+                try Ports.wait(for: port, .stomp, of: process, seconds: 10)
+                return RunningServer(
+                    process: process,
+                    port: port,
+                    wire: .stomp,
+                    startSeconds: watch.seconds
+                )
             }
             guard process.isAlive else { break }
             usleep(1000)
@@ -62,27 +90,41 @@ struct RadiatorPeer: Peer {
     }
 }
 
-/// beanstalkd with a log that is synced for every command.
+/// beanstalkd with its log on.
 struct BeanstalkdPeer: Peer {
     static let program = "/usr/bin/beanstalkd"
 
-    let name = "beanstalkd -f 0"
-    let wire = Wire.beanstalk
     let startsFresh = true
+    /// Its log is synced at most so often; 0 is for every command.
+    var syncMilliseconds = 0
+    var logFileBytes = 1 << 20
+
+    var name: String { "beanstalkd -f \(syncMilliseconds)" }
+
+    /// Ten million commands with a sync each would take hours.
+    var forBacklog: (any Peer)? {
+        BeanstalkdPeer(syncMilliseconds: 50, logFileBytes: 10 << 20)
+    }
 
     func start(in directory: String) throws -> RunningServer {
         let data = "\(directory)/data"
         try Files.makeDirectory(data)
         let port = try Ports.free(1)[0]
+        let watch = Stopwatch()
         let process = try ChildProcess(
             [
-                Self.program, "-l", "127.0.0.1", "-p", "\(port)", "-b", data, "-f", "0",
-                "-z", "1048576",
+                Self.program, "-l", "127.0.0.1", "-p", "\(port)", "-b", data,
+                "-f", "\(syncMilliseconds)", "-z", "\(logFileBytes)",
             ],
             log: "\(directory)/log"
         )
-        try Ports.wait(for: port, of: process, seconds: 10)
-        return RunningServer(process: process, port: port)
+        try Ports.wait(for: port, .beanstalk, of: process, seconds: 600)
+        return RunningServer(
+            process: process,
+            port: port,
+            wire: .beanstalk,
+            startSeconds: watch.seconds
+        )
     }
 }
 
@@ -91,9 +133,9 @@ struct RabbitMQPeer: Peer {
     static let program = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
     let name = "rabbitmq"
-    let wire = Wire.stomp
     // Its start takes seconds of CPU.
     let startsFresh = false
+    let forBacklog: (any Peer)? = nil
 
     func start(in directory: String) throws -> RunningServer {
         let ports = try Ports.free(4)
@@ -130,13 +172,20 @@ struct RabbitMQPeer: Peer {
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         ]
+        let watch = Stopwatch()
         let process = try ChildProcess(
             [Self.program],
             environment: environment,
             log: "\(directory)/log"
         )
-        try Ports.wait(for: ports[0], of: process, seconds: 120)
-        return RunningServer(process: process, port: ports[0], helpers: [nameServer])
+        try Ports.wait(for: ports[0], .stomp, of: process, seconds: 120)
+        return RunningServer(
+            process: process,
+            port: ports[0],
+            wire: .stomp,
+            startSeconds: watch.seconds,
+            helpers: [nameServer]
+        )
     }
 }
 
@@ -159,22 +208,38 @@ enum Ports {
         }
     }
 
-    /// Waits until something accepts connections there.
-    static func wait(for port: Int, of process: ChildProcess, seconds: Int) throws {
-        for _ in 0..<seconds * 50 {
-            let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            defer { close(probe) }
-            var address = loopback(port: port)
-            let status = withUnsafeMutablePointer(to: &address) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    connect(probe, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-                }
-            }
-            if status == 0 { return }
-            guard process.isAlive else { break }
-            usleep(20_000)
+    /// Waits until a server answers there.
+    ///
+    /// That something accepts connections says little: beanstalkd listens first, then reads its log.
+    static func wait(for port: Int, _ wire: Wire, of process: ChildProcess, seconds: Int) throws {
+        let watch = Stopwatch()
+        while watch.seconds < Double(seconds), process.isAlive {
+            if isAnswered(port: port, wire.greeting, seconds: seconds) { return }
+            usleep(2000)
         }
-        throw LoadError(description: "nothing listens on port \(port)")
+        throw LoadError(description: "nothing answers on port \(port)")
+    }
+
+    private static func isAnswered(port: Int, _ greeting: String, seconds: Int) -> Bool {
+        let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(probe) }
+        var limit = timeval(tv_sec: seconds, tv_usec: 0)
+        setsockopt(
+            probe,
+            SOL_SOCKET,
+            SO_RCVTIMEO,
+            &limit,
+            socklen_t(MemoryLayout<timeval>.size)
+        )
+        var address = loopback(port: port)
+        let status = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(probe, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard status == 0, write(probe, greeting, greeting.utf8.count) > 0 else { return false }
+        var first: UInt8 = 0
+        return read(probe, &first, 1) == 1
     }
 
     private static func loopback(port: Int) -> sockaddr_in {

@@ -4,43 +4,26 @@ import NIOCore
     import Glibc
 #endif
 
-private let connectFrame = "CONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\n\n\0"
-
 /// Sends prebuilt frames, one for each place in its window; the receipt names the place.
 struct StompProducer: LoadRole {
     private(set) var phase = LoadPhase.opening
     let isConsumer = false
-    private let run: LoadRun
-    private let frames: [ByteBuffer]
-    private let bodyOffsets: [Int]
-    private var sentAt: [UInt64]
-    private var free: [Int]
-    private let hasSendTime: Bool
+    private var pump: SendPump
 
-    init(run: LoadRun, queue: String) {
-        self.run = run
-        let workload = run.workload
-        let body = SendTime.body(byteCount: workload.bodyBytes)
-        var frames: [ByteBuffer] = []
-        var bodyOffsets: [Int] = []
-        for slot in 0..<workload.window {
-            var frame = ByteBuffer(
-                string: "SEND\ndestination:/queue/\(queue)\npersistent:true\nreceipt:\(slot)\n"
-                    + "content-length:\(body.count)\n\n"
-            )
-            bodyOffsets.append(frame.readableBytes)
-            frame.writeBytes(body)
-            frame.writeInteger(UInt8(0))
-            frames.append(frame)
+    init(run: LoadRun, number: Int, queue: String) {
+        let bodyBytes = run.load.bodyBytes
+        pump = SendPump(run: run, producer: number, tail: "\0") { queueNumber, slot in
+            Self.head(queue: "\(queue).\(queueNumber)", slot: slot, bodyBytes: bodyBytes)
         }
-        self.frames = frames
-        self.bodyOffsets = bodyOffsets
-        sentAt = [UInt64](repeating: 0, count: workload.window)
-        free = Array((0..<workload.window).reversed())
-        hasSendTime = workload.consumers > 0
     }
 
-    mutating func open(into out: inout ByteBuffer) { out.writeString(connectFrame) }
+    /// A SEND up to its body.
+    static func head(queue: String, slot: Int, bodyBytes: Int) -> String {
+        "SEND\ndestination:/queue/\(queue)\npersistent:true\nreceipt:\(slot)\n"
+            + "content-length:\(bodyBytes)\n\n"
+    }
+
+    mutating func open(into out: inout ByteBuffer) { out.writeString(Wire.stompConnect) }
 
     mutating func start(now: UInt64, into out: inout ByteBuffer) {
         phase = .running
@@ -55,17 +38,9 @@ struct StompProducer: LoadRole {
         var scanner = StompScanner(bytes: bytes)
         while let frame = try scanner.next() {
             switch frame.kind {
-            case .connected:
-                phase = .ready
-            case .receipt:
-                let slot = scanner.number(in: frame.receipt)
-                guard sentAt.indices.contains(slot) else {
-                    throw LoadError(description: "a receipt that nobody asked for")
-                }
-                if !hasSendTime { run.record(since: sentAt[slot], now: now) }
-                free.append(slot)
-            case .message:
-                throw LoadError(description: "a MESSAGE for a producer")
+            case .connected: phase = .ready
+            case .receipt: try pump.receipted(scanner.number(in: frame.receipt), now: now)
+            case .message: throw LoadError(description: "a MESSAGE for a producer")
             }
         }
         refill(now: now, into: &out)
@@ -74,16 +49,8 @@ struct StompProducer: LoadRole {
 
     mutating func refill(now: UInt64, into out: inout ByteBuffer) {
         guard phase == .running else { return }
-        while run.maySend, let slot = free.popLast() {
-            let start = out.writerIndex
-            out.writeImmutableBuffer(frames[slot])
-            if hasSendTime {
-                out.setInteger(now, at: start + bodyOffsets[slot], endianness: .little)
-            }
-            sentAt[slot] = now
-            run.countSent()
-        }
-        if run.hasSentAll && free.count == frames.count { phase = .done }
+        while pump.sendNext(now: now, into: &out) != nil {}
+        if pump.isDone { phase = .done }
     }
 
     mutating func finish(into out: inout ByteBuffer) {}
@@ -95,15 +62,19 @@ struct StompConsumer: LoadRole {
     let isConsumer = true
     private let run: LoadRun
     private let queue: String
+    private var isFinishing = false
 
-    init(run: LoadRun, queue: String) {
+    init(run: LoadRun, number: Int, queue: String) {
         self.run = run
-        self.queue = queue
+        self.queue = "\(queue).\(number)"
     }
 
-    mutating func open(into out: inout ByteBuffer) { out.writeString(connectFrame) }
+    mutating func open(into out: inout ByteBuffer) { out.writeString(Wire.stompConnect) }
 
-    mutating func start(now: UInt64, into out: inout ByteBuffer) { phase = .running }
+    mutating func start(now: UInt64, into out: inout ByteBuffer) {
+        phase = .running
+        if subscribesLate { subscribe(into: &out) }
+    }
 
     mutating func receive(
         _ bytes: UnsafeRawBufferPointer,
@@ -114,16 +85,12 @@ struct StompConsumer: LoadRole {
         while let frame = try scanner.next() {
             switch frame.kind {
             case .connected:
-                out.writeString(
-                    "SUBSCRIBE\nid:s\ndestination:/queue/\(queue)\nack:client-individual\n"
-                        + "prefetch-count:\(run.workload.prefetch)\nreceipt:s\n\n\0"
-                )
+                if subscribesLate { phase = .ready } else { subscribe(into: &out) }
             case .receipt:
-                // The first one is of SUBSCRIBE, the second of DISCONNECT.
-                phase = phase == .opening ? .ready : .done
+                // Of SUBSCRIBE before the start, of DISCONNECT after it.
+                if isFinishing { phase = .done } else if phase == .opening { phase = .ready }
             case .message:
-                run.record(since: SendTime.read(scanner.bytes(in: frame.body)), now: now)
-                run.countDelivered()
+                run.countDelivered(scanner.bytes(in: frame.body), now: now)
                 out.writeStaticString("ACK\nid:")
                 out.writeBytes(scanner.bytes(in: frame.ack))
                 out.writeStaticString("\n\n\0")
@@ -135,7 +102,18 @@ struct StompConsumer: LoadRole {
     mutating func refill(now: UInt64, into out: inout ByteBuffer) {}
 
     mutating func finish(into out: inout ByteBuffer) {
+        isFinishing = true
         out.writeStaticString("DISCONNECT\nreceipt:end\n\n\0")
+    }
+
+    /// What waits must not arrive before the clock runs.
+    private var subscribesLate: Bool { run.load.waiting > 0 }
+
+    private func subscribe(into out: inout ByteBuffer) {
+        out.writeString(
+            "SUBSCRIBE\nid:s\ndestination:/queue/\(queue)\nack:client-individual\n"
+                + "prefetch-count:\(run.load.prefetch)\nreceipt:s\n\n\0"
+        )
     }
 }
 

@@ -2,84 +2,99 @@
 ///
 /// All messages are persistent and every one is receipted, so what counts as sent is durable.
 struct Workload: Sendable {
-    /// What is done with the messages.
+    /// What is measured.
     enum Kind: Sendable {
-        /// Producers send to one queue; nobody reads it.
-        case send
-        /// Each consumer reads a queue of its own and acknowledges message by message.
-        case pipe(consumers: Int, prefetch: Int)
-        /// A number of messages is sent and left unread; then the server is killed and restarted.
-        case backlog(messages: Int)
+        /// Rate, latency and CPU for some seconds.
+        case timed
+        /// Memory, restart and drain of messages that nobody read for long.
+        case backlog
+        /// Bytes that reach the disk for messages that pass through.
+        case disk
+        /// What is left of messages that nobody touches, and how fast they are read after that.
+        case packed
     }
 
+    let name: String
+    let summary: String
     let kind: Kind
-    let producers: Int
-    /// Messages without their receipt yet, per producer.
-    let window: Int
-    let bodyBytes: Int
-
-    var name: String {
-        switch kind {
-        case .send: "send-\(bodyBytes)-p\(producers)-w\(window)"
-        case .pipe(let consumers, _): "pipe-\(bodyBytes)-\(producers)x\(consumers)"
-        case .backlog: "backlog-\(bodyBytes)"
-        }
-    }
-
-    var summary: String {
-        switch kind {
-        case .send:
-            "\(producers) producers, \(window) in flight each, \(bodyBytes)-byte bodies"
-        case .pipe(let consumers, let prefetch):
-            "\(producers) producers to \(consumers) consumers, prefetch \(prefetch), "
-                + "\(bodyBytes)-byte bodies"
-        case .backlog(let messages):
-            "\(messages) messages unread: memory, and the restart after SIGKILL"
-        }
-    }
-
-    var consumers: Int {
-        if case .pipe(let consumers, _) = kind { consumers } else { 0 }
-    }
-
-    var prefetch: Int {
-        if case .pipe(_, let prefetch) = kind { prefetch } else { 0 }
-    }
-
-    /// One queue for senders; one for each consumer of a pipe.
-    var queues: Int { max(consumers, 1) }
-
-    /// Messages that may be sent and not yet delivered; bounds the latency of a pipe.
-    var backlogMax: Int {
-        if case .pipe(let consumers, let prefetch) = kind {
-            10 * consumers * prefetch
-        } else {
-            .max
-        }
-    }
+    let load: Load
+    /// True for minutes of work or gigabytes: it runs only when asked for by its whole name.
+    var isLong = false
 
     static let catalogue: [Workload] =
         [256, 1024].flatMap { bodyBytes in
             [(1, 1), (1, 100), (64, 1), (64, 100)].map { producers, window in
-                Workload(kind: .send, producers: producers, window: window, bodyBytes: bodyBytes)
+                send(producers: producers, window: window, bodyBytes: bodyBytes)
             }
         }
-        + [256, 1024].flatMap { bodyBytes in
-            [1, 4].map { count in
-                Workload(
-                    kind: .pipe(consumers: count, prefetch: 100),
-                    producers: count,
-                    window: 100,
-                    bodyBytes: bodyBytes
-                )
-            }
+        + [256, 1024].flatMap { bodyBytes in [1, 4].map { pipe($0, bodyBytes: bodyBytes) } }
+        + [(10_000, "10k"), (100_000, "100k"), (1_000_000, "1M"), (10_000_000, "10M")].map {
+            backlog(messages: $0, label: $1)
         }
-        + [
-            Workload(
-                kind: .backlog(messages: 1_000_000),
+        + [256, 1024].map(disk) + [packed]
+
+    /// Producers send to one queue; nobody reads it.
+    private static func send(producers: Int, window: Int, bodyBytes: Int) -> Workload {
+        Workload(
+            name: "send-\(bodyBytes)-p\(producers)-w\(window)",
+            summary: "\(producers) producers, \(window) in flight each, \(bodyBytes)-byte bodies",
+            kind: .timed,
+            load: Load(producers: producers, window: window, bodyBytes: bodyBytes)
+        )
+    }
+
+    /// Each consumer reads a queue of its own and acknowledges message by message.
+    private static func pipe(_ count: Int, bodyBytes: Int) -> Workload {
+        let load = Load.pipe(count, bodyBytes: bodyBytes)
+        return Workload(
+            name: "pipe-\(bodyBytes)-\(count)x\(count)",
+            summary: "\(count) producers to \(count) consumers, prefetch \(load.prefetch), "
+                + "\(bodyBytes)-byte bodies",
+            kind: .timed,
+            load: load
+        )
+    }
+
+    private static func backlog(messages: Int, label: String) -> Workload {
+        Workload(
+            name: "backlog-256-\(label)",
+            summary: "\(messages) messages unread in 10 queues: memory, restart, drain, disk",
+            kind: .backlog,
+            load: Load(
                 producers: 16,
                 window: 100,
-                bodyBytes: 256
-            )
-        ]
+                queues: 10,
+                isSpread: true,
+                bodyBytes: 256,
+                messages: messages
+            ),
+            isLong: messages > 1_000_000
+        )
+    }
+
+    private static func disk(bodyBytes: Int) -> Workload {
+        var load = Load.pipe(4, bodyBytes: bodyBytes)
+        load.messages = 2_000_000_000 / bodyBytes
+        return Workload(
+            name: "disk-\(bodyBytes)",
+            summary: "2 GB of \(bodyBytes)-byte bodies sent and consumed: bytes written to disk",
+            kind: .disk,
+            load: load,
+            isLong: true
+        )
+    }
+
+    private static let packed = Workload(
+        name: "packed",
+        summary: "600000 JSON bodies of 1 KiB left until packed: disk used, a cold consumer",
+        kind: .packed,
+        load: Load(
+            producers: 4,
+            window: 100,
+            bodyBytes: 1024,
+            body: .json,
+            messages: 600_000
+        ),
+        isLong: true
+    )
 }
