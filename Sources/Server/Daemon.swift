@@ -12,7 +12,7 @@ import UnixSignals
 /// The running daemon.
 package enum Server {
     /// The version of radiator, as `--version` prints it.
-    package static let version = "0.1.0"
+    package static let version = Release.version
 
     /// Runs the broker until it is told to stop.
     ///

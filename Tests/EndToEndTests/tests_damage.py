@@ -1,17 +1,23 @@
 """Damaged stores: what on_damage does with them, and where the damaged bytes go."""
 
+import json
+
 from harness import test
-from load import browse
+from load import Producer, browse, pump
 from tests_log_tool import contents, crashed_store
 
 REFUSE = '[storage]\non_damage = "refuse"\n'
 
 
-def damage(directory, number):
-    """Writes over one byte in the body of a message; returns its file and the byte's place.
+def victim(environment):
+    """An unsettled message with unsettled neighbours, whose padding is nobody else's, shifted."""
+    output = environment.log_tool("dump", environment.data, "--unsettled")[1]
+    numbers = [int(json.loads(line)["body"].split()[0]) for line in output.splitlines()]
+    return next(number for number in numbers[20:] if number % 10)
 
-    The number's padding must be nobody else's, shifted: no zeros at its end.
-    """
+
+def damage(directory, number):
+    """Writes over one byte in the body of a message; returns its file and the byte's place."""
     needle = b"%08d" % number * 20
     for path in sorted(directory.glob("segment-*.log")):
         place = path.read_bytes().find(needle)
@@ -30,7 +36,8 @@ def copies(directory):
 @test("on_damage = refuse: exit 1, the damage is named, not a byte is changed")
 def refuse(environment):
     data = crashed_store(environment)
-    path, _ = damage(data, 6101)
+    number = victim(environment)
+    path, _ = damage(data, number)
     before = contents(data)
     for _ in range(2):
         daemon = environment.daemon(REFUSE, wait=False)
@@ -47,14 +54,15 @@ def refuse(environment):
     repaired = environment.directory / "repaired"
     assert environment.log_tool("repair", data, "--out", repaired)[0] == 1
     daemon = environment.daemon(REFUSE, data=repaired)
-    assert 6101 not in browse(daemon.address, "/queue/orders")
+    assert number not in browse(daemon.address, "/queue/orders")
     daemon.stop()
 
 
 @test("on_damage = quarantine: the damaged bytes are kept once, listed, and the rest is served")
 def quarantine(environment):
     data = crashed_store(environment)
-    path, place = damage(data, 6101)
+    number = victim(environment)
+    path, place = damage(data, number)
     for turn in range(3):
         daemon = environment.daemon()
         found = copies(data)
@@ -75,20 +83,24 @@ def quarantine(environment):
         assert found[0] in output, output
     daemon = environment.daemon()
     numbers = browse(daemon.address, "/queue/orders")
-    assert 6101 not in numbers and {6100, 6102} <= set(numbers), numbers[:5]
+    assert number not in numbers and {number - 1, number + 1} <= set(numbers), numbers[:5]
     daemon.stop()
 
 
 @test("damage in a sealed segment is met by its reader, kept, and costs one message")
 def cold(environment):
     config = '[storage]\nsegment_size = "1MiB"\npack_below_live = 0\ncompression = "none"\n'
-    data = crashed_store(environment, config)
-    environment.daemon(config).stop()
-    path, place = damage(data, 6101)
+    daemon = environment.daemon(config)
+    producer = Producer(daemon.address, "/queue/orders", padding=400, limit=6000)
+    pump([producer], lambda: producer.receipted == 6000)
+    daemon.stop()
+    data = environment.data
+    number = victim(environment)
+    path, place = damage(data, number)
     daemon = environment.daemon(config + 'on_damage = "refuse"\n')
     assert "damage in the store" not in daemon.log() and copies(data) == []
     numbers = browse(daemon.address, "/queue/orders")
-    assert 6101 not in numbers and {6100, 6102} <= set(numbers), numbers[:5]
+    assert number not in numbers and {number - 1, number + 1} <= set(numbers), numbers[:5]
     assert "damage in the store" in daemon.log() and path.name in daemon.log(), daemon.log()
     daemon.stop()
     found = copies(data)

@@ -133,6 +133,32 @@ def export_import(environment):
     assert orders == [f"order {number}".encode() for number in range(3, 20)]
 
 
+@test("an export that was cut off is not taken for a whole one, and no report is lost in silence")
+def import_cut_off(environment):
+    whole = environment.log_tool("export", mixed_store(environment))[1]
+    path, out = environment.directory / "cut.jsonl", environment.directory / "copy"
+    for text in ("", whole[:whole.rindex('{"kind":"end"')], whole.replace('"order 7"', '"order'  + "\n")):
+        path.write_text(text)
+        status, output, errors = environment.log_tool("import", path, "--out", out)
+        assert status == 2 and not out.exists(), (status, output, errors)
+    lines = whole.splitlines(keepends=True)
+    path.write_text("".join(lines[:-2] + lines[-1:]))
+    status, output, errors = environment.log_tool("import", path, "--out", out)
+    assert status == 2 and "21 messages were exported, and 20 are here" in errors, errors
+    path.write_text("".join(lines[:-1]))
+    assert environment.log_tool("import", path, "--partial", "--out", out)[0] == 0
+    entry = '{"queue":"/queue/a","sequence":%d}'
+    path.write_text('{"kind":"message","time_ms":1,"entries":[%s,%s],"headers":[],"body":"x"}\n'
+                    % (entry % 1, entry % 2))
+    status, output, errors = environment.log_tool("import", path, "--out", out / "b")
+    assert status == 2 and "line 1" in errors and "twice" in errors, errors
+    with open("/dev/full", "w") as full:
+        for verb in ("verify", "inspect"):
+            done = subprocess.run([environment.options.log_tool, verb, str(environment.data)],
+                                  stdout=full, stderr=subprocess.PIPE, text=True)
+            assert done.returncode == 2 and "No space" in done.stderr, (verb, done)
+
+
 @test("import names the bad line and leaves nothing behind")
 def import_bad_line(environment):
     good = '{"kind":"message","time_ms":1,"entries":[{"queue":"/queue/a","sequence":1}],' \

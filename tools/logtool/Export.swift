@@ -9,7 +9,7 @@ struct Export: ParsableCommand {
         discussion: """
             First a line for each queue ("kind":"queue"), then one for each message ("kind":"message") \
             in the order of the log: its time, its entries (queue, sequence, delivery count), headers as \
-            pairs in their order, and the body. What is not UTF-8 is base 64. Nothing is left out or \
+            pairs in their order, and the body; at last one that counts them ("kind":"end"). What is not UTF-8 is base 64. Nothing is left out or \
             changed: `import` makes a store of it that exports the same lines, but that sequences begin \
             with each queue's first and go on without gaps.
 
@@ -50,7 +50,8 @@ struct Export: ParsableCommand {
     private func export(_ output: LineOutput, _ bar: ProgressBar) throws -> [Damage] {
         let filter = MessageFilter(queues: queues)
         var line = JSONLine()
-        return try MessageReader.runOnDisk(
+        var messages = 0
+        let damage = try MessageReader.runOnDisk(
             store.directory,
             isLive: store.live,
             choice: .unsettled,
@@ -66,7 +67,11 @@ struct Export: ParsableCommand {
             let entries = filter.entries(message, headers)
             guard !entries.isEmpty else { return true }
             ExportLine.write(message, entries, headers: headers, body: body, into: &line)
+            messages += 1
             return output.write(line)
         }.damage
+        ExportLine.writeEnd(messages: messages, into: &line)
+        _ = output.write(line)
+        return damage
     }
 }

@@ -1,8 +1,18 @@
 import Base
 import LogStore
 
-/// The lines of `export`, which `import` reads back: of each queue one, then of each message one.
+/// The lines of `export`, which `import` reads back: of each queue one, then of each message one, then
+/// one that ends them.
 enum ExportLine {
+    static func writeEnd(messages: Int, into line: inout JSONLine) {
+        line.clear()
+        line.openObject()
+        line.field("kind", "end")
+        line.field("messages", messages)
+        line.closeObject()
+        line.endLine()
+    }
+
     static func write(_ queue: StoredQueue, into line: inout JSONLine) {
         line.clear()
         line.openObject()
@@ -64,6 +74,8 @@ enum ExportLine {
     enum Content {
         case queue(name: String, first: EntrySequence)
         case message(Message)
+        /// So many messages came before.
+        case end(messages: UInt64)
     }
 
     struct Message {
@@ -93,7 +105,10 @@ enum ExportLine {
                     body: try body(value)
                 )
             )
-        case let other?: throw ToolFailure("\"kind\" is \"\(other)\", not \"queue\" or \"message\"")
+        case "end":
+            return .end(messages: try number(value, "messages", 0...(.max)))
+        case let other?:
+            throw ToolFailure("\"kind\" is \"\(other)\", not \"queue\", \"message\" or \"end\"")
         case nil: throw ToolFailure("\"kind\" is missing: it was not written by export")
         }
     }
@@ -140,12 +155,17 @@ enum ExportLine {
         else {
             throw ToolFailure("\"entries\" must be a list of 1 to \(MessageRecord.entriesMax)")
         }
+        var names: Set<String> = []
         return try items.map { item in
+            let name = try queueName(item)
+            guard names.insert(name).inserted else {
+                throw ToolFailure("\"entries\" names \(name) twice")
+            }
             let sequence = try number(item, "sequence", 1...(.max - 1))
             let count =
                 item["delivery_count"] == nil
                 ? 0 : try number(item, "delivery_count", 0...UInt64(UInt32.max))
-            return (try queueName(item), EntrySequence(sequence), UInt32(count))
+            return (name, EntrySequence(sequence), UInt32(count))
         }
     }
 

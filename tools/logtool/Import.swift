@@ -10,7 +10,8 @@ struct Import: ParsableCommand {
             Order, queues, times, headers, bodies and delivery counts are kept. The first message of a \
             queue keeps its sequence, the others follow it without gaps. FILE may be - for standard \
             input. The new store appears under its name only when it is whole and durable; until then \
-            it is NAME.partial. radiatord opens it as it is.
+            it is NAME.partial. radiatord opens it as it is. Lines that do not end as an export does were cut \
+            off somewhere and are refused, unless --partial is given.
 
             EXIT STATUS
               0  the store is there
@@ -32,11 +33,16 @@ struct Import: ParsableCommand {
     @Flag(help: "Print the report as one JSON document.")
     var json = false
 
+    @Flag(help: "Take lines that do not end with the one that export writes last.")
+    var partial = false
+
     private struct Counts {
         var queues: Set<String> = []
         var messages = 0
         var entries = 0
         var bytes = 0
+        /// Messages since the last line that ends an export; nil right behind one.
+        var openMessages: UInt64? = 0
     }
 
     func run() throws {
@@ -80,6 +86,12 @@ struct Import: ParsableCommand {
                     throw ToolFailure("\(file), line \(number): \(error.text)")
                 }
             }
+            if counts.openMessages != nil, !partial {
+                throw ToolFailure(
+                    "\(file) lacks the line that export writes last: it was cut off, or is empty; "
+                        + "--partial takes what is there"
+                )
+            }
         } catch {
             builder.close()
             throw error
@@ -93,7 +105,18 @@ struct Import: ParsableCommand {
         to builder: StoreBuilder<PosixFileSystem>,
         _ counts: inout Counts
     ) throws {
+        if case .end(let messages) = content {
+            guard messages == counts.openMessages ?? 0 else {
+                throw ToolFailure(
+                    "\(messages) messages were exported, and \(counts.openMessages ?? 0) are here"
+                )
+            }
+            counts.openMessages = nil
+            return
+        }
+        counts.openMessages = counts.openMessages ?? 0
         switch content {
+        case .end: break
         case .queue(let name, let first):
             counts.queues.insert(name)
             _ = builder.queue(name, next: first)
@@ -112,6 +135,7 @@ struct Import: ParsableCommand {
                 at: message.time
             )
             counts.messages += 1
+            counts.openMessages? += 1
             counts.entries += targets.count
             counts.bytes += message.headers.count + message.body.count
         }

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Base
+import Glibc
 
 /// `radiator-log`: reads a store's directory without a daemon.
 @main
@@ -24,11 +26,28 @@ struct LogTool: ParsableCommand {
               radiator-log verify --live /var/lib/radiator
               radiator-log dump --queue '/queue/orders*' --unsettled /var/lib/radiator | jq .body
             """,
+        version: "radiator-log \(Release.version)",
         subcommands: [
             Inspect.self, Verify.self, Dump.self, Export.self, Import.self, Repair.self,
             TakeSnapshot.self, Replay.self, Tail.self,
         ]
     )
+
+    /// Runs the verb; a report that could not be written is no success.
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            if exitCode(for: error) != ExitCode.success || fflush(nil) == 0 {
+                exit(withError: error)
+            }
+        }
+        guard fflush(nil) == 0 else {
+            Terminal.complain("radiator-log: standard output: \(String(cString: strerror(errno)))")
+            exit(withError: ExitStatus.failed)
+        }
+    }
 }
 
 /// What verbs with a report take.

@@ -85,6 +85,7 @@ struct Replay: ParsableCommand {
         if store.live { throw ValidationError("--out reads a store that nobody has open.") }
         if !filter.queues.isEmpty || filter.from != nil || filter.sequence != nil
             || !filter.headers.isEmpty || settled || dryRun || after != nil || destination != nil
+            || rate != nil || login != nil
         {
             throw ValidationError("--out takes the whole store; only --until goes with it.")
         }

@@ -46,6 +46,9 @@ struct Tail: ParsableCommand {
     @Option(help: ArgumentHelp("How bodies are printed, as for dump.", valueName: "form"))
     var body = BodyForm.auto
 
+    /// Lines that are held until the newest are known.
+    private static let heldBytesMax = 64 << 20
+
     func validate() throws {
         if !(0...10_000).contains(number) { throw ValidationError("-n is 0 to 10000.") }
     }
@@ -72,10 +75,12 @@ struct Tail: ParsableCommand {
         let filter = MessageFilter(queues: queues)
         var line = MessageLine(body: body)
         var last: [JSONLine] = []
+        var bytes = 0
         var damage: [Damage] = []
         var segments = 1
         while true {
             last = []
+            bytes = 0
             let report = try MessageReader.runOnDisk(
                 directory,
                 isLive: true,
@@ -87,13 +92,26 @@ struct Tail: ParsableCommand {
                 let entries = message.entries.filter(filter.takes)
                 return line.print(entries, of: message, headers: headers, body: body) {
                     last.append($0)
-                    if last.count >= 2 * number { last.removeFirst(last.count - number) }
+                    bytes += $0.bytes.count
+                    var gone = last.count >= 2 * number ? last.count - number : 0
+                    for line in last.prefix(gone) { bytes -= line.bytes.count }
+                    while bytes > Self.heldBytesMax, gone < last.count - 1 {
+                        bytes -= last[gone].bytes.count
+                        gone += 1
+                    }
+                    last.removeFirst(gone)
                     return true
                 }
             }
             damage = report.damage
             if last.count >= number || report.isWhole { break }
             segments *= 2
+        }
+        if last.count < number, bytes > Self.heldBytesMax / 2 {
+            Terminal.complain(
+                "radiator-log: note: only the last \(last.count) messages; more of this size would not "
+                    + "fit into \(ByteCount(Self.heldBytesMax)) (--body none shows more)"
+            )
         }
         for line in last.suffix(number) where !output.write(line) { break }
         return damage
