@@ -19,6 +19,8 @@ package enum Server {
     /// Returns after a clean stop. Throws an error whose description is one clear line when it cannot
     /// start, or when the store has failed.
     package static func run(_ configuration: Configuration) async throws {
+        // Before anything else: `HangupService` comes only after clients have been let in.
+        signal(SIGHUP, SIG_IGN)
         let logger = LogOutput.makeLogger(configuration.log)
         let fileLimit = raiseFileLimit(logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
