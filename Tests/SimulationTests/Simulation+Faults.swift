@@ -77,7 +77,6 @@ extension Simulation {
         let suffix = isAimed ? Self.targets.randomElement(using: &random) ?? "" : ""
         let choices = Self.faults + Self.runningFaults
         let choice = choices.randomElement(using: &random) ?? choices[0]
-        // In the end a reader gives up, but no sooner.
         order(drawFault(choice, skipMax: isAimed ? 2 : 30, timesMax: 3, suffix))
     }
 
@@ -107,6 +106,10 @@ extension Simulation {
     }
 
     private func order(_ fault: SimulatedFault) {
+        // A reader tries five times. Two of these one after the other can outlast it, and what they then
+        // spoil is damage, not an error that passes.
+        let readers: Set<SimulatedOperation> = [.open, .size, .read]
+        if readers.contains(fault.operation), files.hasFault(readers) { return }
         note(
             "the disk is to fail \(fault.operation) \(fault.pathSuffix) with \(fault.reason) "
                 + "\(fault.times) times after \(fault.skip) calls"

@@ -196,6 +196,13 @@ package final class SimulatedFileSystem: FileSystem {
         disk.withLock { $0.faults.append(fault) }
     }
 
+    /// Whether a fault of one of these operations is still to strike.
+    package func hasFault(_ operations: Set<SimulatedOperation>) -> Bool {
+        disk.withLock { disk in
+            disk.faults.contains { $0.times > 0 && operations.contains($0.operation) }
+        }
+    }
+
     /// Makes one in `count` of these calls fail.
     package func fail(
         _ operation: SimulatedOperation,
