@@ -140,6 +140,12 @@ final class Engine {
         for reason in report.unusedCheckpoints {
             logger.warning("checkpoint not used", metadata: [LogKeys.reason: "\(reason)"])
         }
+        for file in report.putAside {
+            logger.warning(
+                "segment that cannot be opened put aside",
+                metadata: [LogKeys.file: "\(file)"]
+            )
+        }
         if report.isRebuilt {
             logger.warning(
                 "no checkpoint: rebuilt from all segments; settled messages may be delivered again",

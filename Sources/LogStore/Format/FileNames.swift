@@ -24,6 +24,9 @@ package enum FileNames {
         "quarantine-\(file)-\(offset)-\(length).bin"
     }
 
+    /// A file that could not be read, kept out of the way; a name that means nothing to the store.
+    package static func aside(_ name: String) -> String { "damaged-" + name }
+
     /// A file being written that gets its real name when it is complete.
     package static func temporary(_ name: String) -> String { name + ".tmp" }
 

@@ -35,6 +35,8 @@ package struct RecoveryReport: Sendable, Equatable {
     /// The log is longer than one segment, and no checkpoint could be used: everything was read, and
     /// settles that stood only in segments that are gone are forgotten.
     package var isRebuilt = false
+    /// Segments that the disk does not open, put aside under these names.
+    package var putAside: [String] = []
 
     package init() {}
 }
@@ -160,6 +162,7 @@ package struct Recovery<Files: FileSystem> {
         let log = try replay.run(now: now)
         try refuseDamage(replay.damage, checkpoint: content)
         try putAsideCheckpoints()
+        try putAsideSegments(replay.unopened, log.state)
         try replay.makeFinal()
         report.isRebuilt =
             content == nil && (listing.numbers.last ?? 0 > 1 || !listing.packed.isEmpty)
@@ -273,16 +276,30 @@ package struct Recovery<Files: FileSystem> {
     }
 
     private func putAsideCheckpoints() throws(LogStoreError) {
-        for number in unusable {
-            do throws(FileError) {
-                try files.rename(
-                    path(FileNames.checkpoint(number)),
-                    to: path("damaged-" + FileNames.checkpoint(number))
-                )
-            } catch {
-                // Something of that name is in the way; then it stays, for it is reported anyway.
-                guard error.spoilsOneFile || error.reason == .exists else { throw .file(error) }
-            }
+        for number in unusable { _ = try putAside(FileNames.checkpoint(number)) }
+    }
+
+    /// Keeps segments that the disk does not open: as far as is known nothing in them is unsettled, and
+    /// so they would go, but nobody can tell what they hold.
+    private mutating func putAsideSegments(
+        _ unopened: [UInt32],
+        _ state: StoreState
+    ) throws(LogStoreError) {
+        for number in unopened where state.segments[number]?.liveExtents ?? 0 == 0 {
+            if let name = try putAside(FileNames.segment(number)) { report.putAside.append(name) }
+        }
+    }
+
+    /// Gives a file that cannot be read a name under which nobody removes it; nil if that fails.
+    private func putAside(_ name: String) throws(LogStoreError) -> String? {
+        let aside = FileNames.aside(name)
+        do throws(FileError) {
+            try files.rename(path(name), to: path(aside))
+            return aside
+        } catch {
+            // Something of that name is in the way; then it stays, for it is reported anyway.
+            guard error.spoilsOneFile || error.reason == .exists else { throw .file(error) }
+            return nil
         }
     }
 

@@ -28,6 +28,8 @@ struct Replay<Files: FileSystem> {
     var unfinished: [UInt32] = []
     /// Segments of which nothing is left in a file that is there.
     var unreadable: Set<UInt32> = []
+    /// Segments whose file is there and that the disk does not open.
+    private(set) var unopened: [UInt32] = []
     /// What `makeFinal` has to secure.
     var unsecured: [LogPart] = []
 
@@ -288,6 +290,7 @@ struct Replay<Files: FileSystem> {
             guard error.operation == "open", error.reason == .notFound || error.spoilsOneFile else {
                 throw .file(error)
             }
+            if error.spoilsOneFile { unopened.append(segment) }
             addDamage(segment, 0, 0, "the file cannot be opened: \(error.detail)")
             loseWhole(segment)
             return

@@ -100,6 +100,47 @@ import Testing
         #expect(store.store.tail.segment == segment)
     }
 
+    @Test("a segment that cannot be opened is put aside and outlives checkpoints")
+    func unopenedSegment() throws {
+        let (files, segment) = try crashed()
+        for checkpoint in try files.list("/data") where checkpoint.hasSuffix(".chk") {
+            // One that is a moment late knows the first entries of the segment.
+            try files.remove("/data/" + checkpoint)
+        }
+        let name = FileNames.segment(segment)
+        let bytes = try files.contents("/data/" + name)
+        files.fail(SimulatedFault(.open, .other(5), times: 100, pathSuffix: name))
+        let store = try ManualStore(Self.options, on: files)
+        #expect(store.report.damage.map(\.file) == [name])
+        #expect(store.report.putAside == [FileNames.aside(name)])
+        #expect(store.store.tail.segment == segment + 1)
+        files.clearFaults()
+        let queue = try #require(store.store.queueNames.first).id
+        for _ in 0..<200 {
+            _ = store.send(400, to: queue)
+            store.drain()
+        }
+        for _ in 0..<4 {
+            store.store.requestCheckpoint()
+            store.drain()
+        }
+        #expect(try files.contents("/data/" + FileNames.aside(name)) == bytes)
+        files.kill()
+        let again = try ManualStore(Self.options, on: files)
+        #expect(again.report.damage == [])
+        #expect(try files.contents("/data/" + FileNames.aside(name)) == bytes)
+    }
+
+    @Test("a segment that cannot be opened and has known entries stays where it is")
+    func unopenedPart() throws {
+        let (files, segment) = try crashed()
+        let name = FileNames.segment(segment)
+        files.fail(SimulatedFault(.open, .other(5), times: 100, pathSuffix: name))
+        let store = try ManualStore(Self.options, on: files)
+        #expect(store.report.putAside == [])
+        #expect(try files.list("/data").contains(name))
+    }
+
     @Test("a lost sector costs the messages in it, and those around it are served")
     func lostSector() throws {
         let (files, _) = try crashed()
