@@ -23,6 +23,7 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let arguments = Target.Dependency.product(
     name: "ArgumentParser",
     package: "swift-argument-parser"
@@ -66,7 +67,7 @@ let package = Package(
         ),
         .target(
             name: "Broker",
-            dependencies: ["Base", "LogStore", nioCore, collections],
+            dependencies: ["Base", "LogStore", nioCore, collections, heap],
             swiftSettings: strict + uncheckedInRelease
         ),
         .target(

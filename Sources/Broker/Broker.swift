@@ -10,13 +10,17 @@ package import Base
 /// Confinement: broker loop.
 package final class Broker {
     let store: any MessageStore
-    let settings: BrokerSettings
+    private(set) var settings: BrokerSettings
     let registry: DestinationRegistry
     let dispatcher: Dispatcher
     var sessions = SessionTable()
-    /// Why the store takes no new messages now.
-    private(set) var sendsRefused: String?
+    /// Subscriptions by pattern, which also get destinations that are made later.
+    var patternSubscriptions: [Subscription] = []
     private var isReadingHeld = false
+    private var nextSearch: MonotonicTime
+
+    /// How often transactions that are too old are looked for, and destinations that nobody uses.
+    private static let searchInterval = Interval.seconds(1)
 
     /// Starts a broker on an opened store.
     ///
@@ -29,19 +33,35 @@ package final class Broker {
     ) throws(BrokerError) {
         self.store = store
         self.settings = settings
-        dispatcher = Dispatcher(store: store, fetchedBytesMax: settings.limits.fetchedBytes)
+        nextSearch = now.monotonic
         registry = try DestinationRegistry(
             store: store,
             settings: settings,
             recovered: recovered,
             now: now
         )
+        dispatcher = Dispatcher(
+            store: store,
+            registry: registry,
+            fetchedBytesMax: settings.limits.fetchedBytes,
+            now: now
+        )
+        _ = registry.takeCreated()
+        for queue in registry.queues {
+            dispatcher.setTimer(of: queue)
+            if !queue.dying.isEmpty { dispatcher.deferServing(queue) }
+        }
     }
 
     // MARK: Sessions
 
     /// Opens a session; fails with `.limitReached` past `limits.connections`.
-    package func openSession(now: Instant) throws(BrokerError) -> SessionID {
+    ///
+    /// `hasHeartBeats`: the caller ends it soon after the client has fallen silent.
+    package func openSession(
+        hasHeartBeats: Bool = false,
+        now: Instant
+    ) throws(BrokerError) -> SessionID {
         guard sessions.count < settings.limits.connections else {
             throw BrokerError(
                 .limitReached,
@@ -50,6 +70,7 @@ package final class Broker {
         }
         let session = Session(
             id: sessions.nextID,
+            hasHeartBeats: hasHeartBeats,
             sharedCreditMax: settings.prefetch,
             unwrittenBytesMax: settings.limits.unwrittenBytes
         )
@@ -63,6 +84,7 @@ package final class Broker {
     /// Safe to call once for any session that was opened.
     package func closeSession(_ session: SessionID, now: Instant) {
         guard let session = sessions.find(session) else { return }
+        dispatcher.now = now
         sessions.remove(session)
         dispatcher.stats.transactionsUndone += session.transactions.count
         session.transactions.removeAll()
@@ -72,6 +94,9 @@ package final class Broker {
         for subscription in ended { subscription.isEnded = true }
         for subscription in ended { takeBack(subscription) }
         for subscription in ended { passOn(subscription) }
+        forgetPatterns { $0.isEnded }
+        for temporary in session.temporaries.values { registry.delete(temporary.id) }
+        session.temporaries = [:]
     }
 
     /// Reports that deliveries were written to the socket: `bytes` is the sum of their messages'
@@ -85,19 +110,20 @@ package final class Broker {
         now: Instant
     ) {
         guard let session = sessions.find(session) else { return }
+        dispatcher.now = now
         let tookDeliveries = session.takesDeliveries
         session.removeUnwritten(bytes)
         if let through, session.autoCount > 0 { settleWritten(session, through: through) }
         guard !tookDeliveries, session.takesDeliveries else { return }
-        for subscription in session.subscriptions { dispatcher.drainBacklog(of: subscription) }
+        for feed in session.feeds { dispatcher.drainBacklog(of: feed) }
         dispatcher.serve(session)
     }
 
     // MARK: Destinations
 
-    /// Looks a name up for a use, creating it where the settings allow; the id holds until the
-    /// broker ends.
+    /// Looks a name up for a use, creating it where the settings allow.
     ///
+    /// The id holds as long as `isAlive` says so.
     /// Errors name the destination and the setting: no such destination and creation not allowed;
     /// malformed name; a fan-out for subscribing; a wildcard.
     package func destination(
@@ -106,8 +132,23 @@ package final class Broker {
         now: Instant
     ) throws(BrokerError) -> DestinationID {
         try requireStore()
-        return try registry.find(name, for: use, storeRefuses: sendsRefused, now: now)
+        dispatcher.now = now
+        let id = try registry.find(
+            name,
+            for: use,
+            storeRefuses: dispatcher.sendsRefused,
+            now: now
+        )
+        attachCreated()
+        return id
     }
+
+    /// False once a destination is gone: then its name is to be looked up again.
+    @inline(__always)
+    package func isAlive(_ destination: DestinationID) -> Bool { registry.isAlive(destination) }
+
+    /// True if a destination of this name is there.
+    package func exists(_ name: String) -> Bool { registry.exists(name) }
 
     /// The name of a destination, as clients write it (`/queue/a`).
     package func name(of destination: DestinationID) -> String {
@@ -118,6 +159,7 @@ package final class Broker {
 
     /// Takes in what the store reports.
     package func handle(_ event: StoreEvent, now: Instant) {
+        dispatcher.now = now
         switch event {
         case .durable(let append): dispatcher.becameDurable(upTo: append)
         case .fetched(let run):
@@ -127,19 +169,27 @@ package final class Broker {
             guard isHigh != isReadingHeld else { return }
             isReadingHeld = isHigh
             dispatcher.effects.append(.holdReading(isHigh))
-        case .sendsRefused(let reason): sendsRefused = reason
+        case .sendsRefused(let reason): dispatcher.sendsRefused = reason
         case .failed(let reason): dispatcher.fail(reason)
         }
     }
 
-    /// Does what time alone brings (transactions too old); call about once a second.
+    /// Does what time alone brings; call when `nextTick` has come, and about once a second.
     package func tick(now: Instant) {
+        dispatcher.now = now
+        dispatcher.runTimers()
+        guard now.monotonic >= nextSearch else { return }
+        nextSearch = now.monotonic.advanced(by: Self.searchInterval)
         sessions.forEach { session in
             for transaction in session.transactions where isTooOld(transaction, now: now) {
                 expire(transaction, of: session)
             }
         }
+        deleteUnused(now: now)
     }
+
+    /// When `tick` has something to do that cannot wait for its next second; nil if nothing is known.
+    package var nextTick: MonotonicTime? { dispatcher.timers.next }
 
     /// How many subscribers of topics had to be looked after since the effects were last taken.
     ///
@@ -151,6 +201,8 @@ package final class Broker {
     ///
     /// The array passed in gives its storage back for reuse.
     package func takeEffects(reusing storage: consuming [Effect] = []) -> [Effect] {
+        dispatcher.serveDeferred()
+        attachCreated()
         storage.removeAll(keepingCapacity: true)
         swap(&storage, &dispatcher.effects)
         dispatcher.workCount = 0

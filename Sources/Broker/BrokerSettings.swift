@@ -24,6 +24,22 @@ package struct BrokerSettings: Sendable, Equatable {
         /// Memory queues that set none get `memoryQueueBytesDefault`.
         package var bytesMax = 0
         package var overflow = Overflow.reject
+        /// How long a delivery may stay unanswered; zero = for ever.
+        package var ackTimeout = Interval.seconds(30 * 60)
+        /// The same while the client's heart-beats arrive: then the lease is renewed up to this.
+        package var ackTimeoutMax = Interval.seconds(12 * 3600)
+        /// Deliveries of one entry that come back before it is dead-lettered; 0 = no limit.
+        package var deliveriesMax = 20
+        /// The queue that dead letters go to; "" = they are dropped and counted.
+        package var deadLetter = "/queue/dead"
+        /// Whether expired messages go there, too; otherwise they are dropped and counted.
+        package var deadLettersExpired = false
+        /// How long an entry that came back waits: the first time, the second and so on.
+        ///
+        /// The last one holds from then on. Empty = it does not wait.
+        package var requeueDelays: [Interval] = []
+        /// How long a message may wait in the queue; zero = for ever.
+        package var timeToLive = Interval.zero
 
         package init() {}
     }
@@ -73,6 +89,9 @@ package struct BrokerSettings: Sendable, Equatable {
     /// Unacknowledged messages per connection over all its subscriptions that have no credit of
     /// their own.
     package var prefetch = 1
+    /// Destinations that were created by being used go when they were empty and unused for so long;
+    /// zero = never.
+    package var autoDeleteAfter = Interval.seconds(3600)
     package var limits = BrokerLimits()
 
     package init() {}
@@ -92,6 +111,10 @@ package struct BrokerLimits: Sendable, Equatable {
     package var connections = 50_000
     /// Enough for any sane client; each costs a few hundred bytes.
     package var subscriptionsPerConnection = 1000
+    /// Queues and topics over all subscriptions of a session, which wildcards multiply.
+    package var feedsPerConnection = 100_000
+    /// Temporary queues of one session.
+    package var temporaryQueuesPerConnection = 100
     /// Largest credit that a subscription may ask for; each delivery in flight costs about 64 bytes.
     package var prefetchMax = 65_535
     /// Transactions open at once in one session.

@@ -12,8 +12,16 @@ package struct BrokerStats: Sendable, Equatable {
     package var topicDeliveries = 0
     /// Entries acknowledged, or written to an `auto` subscription.
     package var settles = 0
-    /// Entries that went back to their place: NACK, unsubscribe, disconnect.
+    /// Entries that went back to their place: NACK, timeout, unsubscribe, disconnect.
     package var returns = 0
+    /// Deliveries that were not answered in time; they are among the returns.
+    package var ackTimeouts = 0
+    /// Entries that went to a dead-letter queue.
+    package var deadLetters = 0
+    /// Dead letters dropped, for their queue has no dead-letter queue.
+    package var deadLettersDropped = 0
+    /// Entries that expired, those that were dead-lettered among them.
+    package var expired = 0
     /// ACKs and NACKs whose target was unknown or no longer in flight.
     package var lateAcknowledgements = 0
     /// Entries that a full queue with `drop_oldest` gave up.
@@ -22,6 +30,8 @@ package struct BrokerStats: Sendable, Equatable {
     package var topicDrops = 0
     /// Entries that were in flight once, came back, and can no longer be read.
     package var unreadableEntries = 0
+    /// Destinations that went because nobody used them.
+    package var destinationsDeleted = 0
     package var transactionsCommitted = 0
     /// Transactions aborted, refused at commit, too old, or ended by a disconnect.
     package var transactionsUndone = 0

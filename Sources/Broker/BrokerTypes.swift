@@ -1,3 +1,5 @@
+package import Base
+
 /// Names one session for as long as the broker runs.
 package struct SessionID: Hashable, Sendable {
     package let value: UInt64
@@ -19,9 +21,19 @@ package struct DeliveryNumber: Hashable, Comparable, Sendable {
 }
 
 /// A destination that was looked up once, so that each further use compares an integer.
+///
+/// A slot, and in the upper half how often it was given away before: a name that is gone and comes
+/// again gets another id.
 package struct DestinationID: Hashable, Sendable {
-    package let value: UInt32
-    package init(_ value: UInt32) { self.value = value }
+    package let value: UInt64
+    package init(_ value: UInt64) { self.value = value }
+
+    init(slot: Int, generation: UInt32) {
+        value = UInt64(generation) << 32 | UInt64(slot)
+    }
+
+    var slot: Int { Int(value & 0xFFFF_FFFF) }
+    var generation: UInt32 { UInt32(value >> 32) }
 }
 
 /// What a client wants of a destination.
@@ -38,6 +50,31 @@ package enum AckMode: Sendable, Equatable {
     case cumulative
     /// An acknowledgement settles one delivery.
     case individual
+}
+
+/// What a client wants of a subscription.
+package struct SubscriptionRequest: Sendable {
+    package var mode: AckMode
+    /// Credit of its own; nil = the session's shared credit, or what the queue's policy says.
+    package var prefetch: Int?
+    /// How long a delivery may stay unanswered; nil = as the queue's policy says, zero = for ever.
+    package var ackTimeout: Interval?
+
+    package init(mode: AckMode, prefetch: Int? = nil, ackTimeout: Interval? = nil) {
+        self.mode = mode
+        self.prefetch = prefetch
+        self.ackTimeout = ackTimeout
+    }
+}
+
+/// How a client answers a delivery.
+package enum Answer: Sendable, Equatable {
+    /// It is done.
+    case settle
+    /// It goes back to its place.
+    case giveBack
+    /// Nobody is to get it again: it goes to the dead-letter queue.
+    case reject
 }
 
 /// Which delivery an ACK or NACK means.

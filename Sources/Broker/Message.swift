@@ -9,10 +9,13 @@ package import NIOCore
 package struct Message: Sendable, Equatable {
     package let headers: ByteBuffer
     package let body: ByteBuffer
+    /// When it is of no use any more, in ms since 1970; 0 = never.
+    package let expires: UInt64
 
-    package init(headers: ByteBuffer, body: ByteBuffer) {
+    package init(headers: ByteBuffer, body: ByteBuffer, expires: UInt64 = 0) {
         self.headers = headers
         self.body = body
+        self.expires = expires
     }
 
     /// Bytes of headers and body together, the measure of every limit on messages.

@@ -1,5 +1,18 @@
 package import Base
 
+/// What is known of an entry that was read.
+package struct ReadEntry: Sendable, Equatable {
+    package let sequence: EntrySequence
+    /// How it came back last; nil if it never did.
+    package var requeue: Requeue?
+    /// When its message was taken, in ms since 1970.
+    package let time: UInt64
+    /// When it expires, in ms since 1970; 0 = never.
+    package let expires: UInt64
+
+    package var deliveryCount: UInt32 { requeue?.deliveryCount ?? 0 }
+}
+
 /// Reading entries, from the tail at once or from disk later.
 extension LogStore {
     // MARK: Fetching
@@ -22,8 +35,7 @@ extension LogStore {
         from sequence: EntrySequence,
         messagesMax: Int,
         bytesMax: Int,
-        _ take: (EntrySequence, _ deliveryCount: UInt32, _ headers: RawSpan, _ body: RawSpan) ->
-            Void
+        _ take: (ReadEntry, _ headers: RawSpan, _ body: RawSpan) -> Void
     ) -> FetchStart {
         guard let queue = state.queue(id) else { return .completed(next: sequence) }
         var index = queue.extentIndex(from: sequence.value)
@@ -81,18 +93,21 @@ extension LogStore {
         offset: Int,
         _ queue: QueueState,
         _ sequence: UInt64,
-        _ take: (EntrySequence, UInt32, RawSpan, RawSpan) -> Void
+        _ take: (ReadEntry, RawSpan, RawSpan) -> Void
     ) -> Int {
-        let deliveries =
-            queue.deliveryCounts.isEmpty ? 0 : queue.deliveryCounts[sequence] ?? 0
+        let requeue = queue.requeues.isEmpty ? nil : queue.requeues[sequence]
         return placed.chunk.withBytes(0..<placed.chunk.count) { bytes in
             let at = offset - placed.start
             guard let header = RecordHeader(bytes, at: at),
                 let record = MessageRecord(header, bytes, at: at)
             else { fatalError("the tail holds no message where the posting list says") }
             take(
-                EntrySequence(sequence),
-                deliveries,
+                ReadEntry(
+                    sequence: EntrySequence(sequence),
+                    requeue: requeue,
+                    time: record.timeMilliseconds,
+                    expires: record.expiresMilliseconds
+                ),
                 bytes.extracting(record.headers),
                 bytes.extracting(record.body)
             )
@@ -186,10 +201,10 @@ extension LogStore {
         func isUnsettled(_ sequence: UInt64) -> Bool {
             queue.extentIndex(of: sequence).map { !queue.extents[$0].isSettled(sequence) } ?? false
         }
-        result.items.removeAll { !isUnsettled($0.sequence.value) }
+        result.items.removeAll { !isUnsettled($0.entry.sequence.value) }
         for index in result.items.indices {
-            let sequence = result.items[index].sequence.value
-            result.items[index].deliveryCount = queue.deliveryCounts[sequence] ?? 0
+            let sequence = result.items[index].entry.sequence.value
+            result.items[index].entry.requeue = queue.requeues[sequence]
         }
         // What was settled while the read ran may be gone from the disk; that is no damage.
         var damage = result.damage.filter { damage in

@@ -176,6 +176,23 @@ package final class LogStore {
         state.queues.values.map { ($0.id, $0.name) }.sorted { $0.0 < $1.0 }
     }
 
+    /// The unsettled entries of a queue that came back once, in rising order.
+    package func requeued(_ id: QueueID) -> [(sequence: EntrySequence, requeue: Requeue)] {
+        (state.queue(id)?.requeues ?? [:]).sorted { $0.key < $1.key }.map {
+            (EntrySequence($0.key), $0.value)
+        }
+    }
+
+    /// Bounds on the times of a queue's unsettled entries, in rising order: in the run that begins at
+    /// `first`, no message expires before `expires` or was taken before `taken`, in ms since 1970.
+    package func times(
+        _ id: QueueID
+    ) -> [(first: EntrySequence, expires: UInt64, taken: UInt64)] {
+        (state.queue(id)?.extents ?? []).map {
+            (EntrySequence($0.first), $0.times.expires, $0.times.taken)
+        }
+    }
+
     // MARK: Appending
 
     /// Creates a queue.
@@ -201,17 +218,21 @@ package final class LogStore {
     }
 
     /// Appends one message to one queue; returns its sequence there, or nil for an unknown queue.
+    ///
+    /// `expires` in ms since 1970, 0 = never.
     package func enqueue(
         headers: RawSpan,
         body: RawSpan,
         to id: QueueID,
-        at time: WallTime
+        at time: WallTime,
+        expires: UInt64 = 0
     ) -> EntrySequence? {
         guard let queue = state.queue(id) else { return nil }
         let length = MessageRecord.length(
             headers: headers.byteCount,
             body: body.byteCount,
-            entries: 1
+            entries: 1,
+            expires: expires
         )
         prepare(length)
         if !queue.isNamed(in: tail.segment) { appendName(of: queue) }
@@ -222,6 +243,7 @@ package final class LogStore {
                 queue: id,
                 sequence: sequence,
                 time: time.milliseconds,
+                expires: expires,
                 headers: headers,
                 body: body,
                 flags: flags,
@@ -232,6 +254,8 @@ package final class LogStore {
             to: queue,
             sequence,
             bytes: headers.byteCount + body.byteCount,
+            time: time.milliseconds,
+            expires: expires,
             segment: tail.segment,
             offset: offset
         )
@@ -246,14 +270,16 @@ package final class LogStore {
         headers: RawSpan,
         body: RawSpan,
         toAll ids: [QueueID],
-        at time: WallTime
+        at time: WallTime,
+        expires: UInt64 = 0
     ) -> [EntrySequence] {
         let queues = ids.compactMap { state.queue($0) }
         guard !queues.isEmpty else { return [] }
         let length = MessageRecord.length(
             headers: headers.byteCount,
             body: body.byteCount,
-            entries: queues.count
+            entries: queues.count,
+            expires: expires
         )
         prepare(length)
         for queue in queues where !queue.isNamed(in: tail.segment) { appendName(of: queue) }
@@ -263,6 +289,7 @@ package final class LogStore {
                 to: &span,
                 entries: entries,
                 time: time.milliseconds,
+                expires: expires,
                 headers: headers,
                 body: body,
                 flags: flags,
@@ -274,6 +301,8 @@ package final class LogStore {
                 to: queue,
                 entry.1,
                 bytes: headers.byteCount + body.byteCount,
+                time: time.milliseconds,
+                expires: expires,
                 segment: tail.segment,
                 offset: offset
             )
@@ -313,15 +342,15 @@ package final class LogStore {
         return true
     }
 
-    /// Records that an entry came back after its `deliveryCount`-th delivery.
-    package func requeue(_ id: QueueID, _ sequence: EntrySequence, deliveryCount: UInt32) {
+    /// Records that an entry came back.
+    package func requeue(_ id: QueueID, _ sequence: EntrySequence, _ requeue: Requeue) {
         guard failure == nil, let queue = state.queue(id) else { return }
         prepare(RequeueRecord.length)
         append(RequeueRecord.length) { span, flags, seed in
-            RequeueRecord(queue: id, sequence: sequence.value, deliveryCount: deliveryCount)
+            RequeueRecord(queue: id, sequence: sequence.value, requeue)
                 .append(to: &span, flags: flags, seed: seed)
         }
-        queue.requeue(sequence.value, deliveryCount: deliveryCount)
+        queue.requeue(sequence.value, requeue)
     }
 
     /// Settles every entry of a queue below `end`, as one record.

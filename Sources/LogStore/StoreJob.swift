@@ -94,10 +94,12 @@ package struct ReadJob: Sendable {
 package struct ReadResult: Sendable {
     /// One message that was read and checked.
     package struct Item: Sendable {
-        package let sequence: EntrySequence
-        package var deliveryCount: UInt32 = 0
+        package var entry: ReadEntry
         package let headers: Range<Int>
         package let body: Range<Int>
+
+        package var sequence: EntrySequence { entry.sequence }
+        package var deliveryCount: UInt32 { entry.deliveryCount }
     }
 
     package let job: ReadJob

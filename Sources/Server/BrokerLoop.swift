@@ -101,7 +101,14 @@ package final class BrokerLoop {
             rounds += 1
         }
         submit()
+        wakeForBroker()
         checkStopped()
+    }
+
+    /// Has the next tick come no later than the core wants it.
+    private func wakeForBroker() {
+        guard let wanted = broker.nextTick, wanted < nextTickAt else { return }
+        tickWithin(wanted.since(now.monotonic))
     }
 
     /// Opens a turn that ends a moment later.
@@ -218,7 +225,8 @@ package final class BrokerLoop {
     private func tick() {
         beginTurn()
         now = clock()
-        if now.monotonic.since(lastBrokerTick) >= Self.brokerTickInterval {
+        let isWanted = broker.nextTick.map { $0 <= now.monotonic } ?? false
+        if isWanted || now.monotonic.since(lastBrokerTick) >= Self.brokerTickInterval {
             lastBrokerTick = now.monotonic
             broker.tick(now: now)
         }

@@ -29,6 +29,17 @@ extension StompFrame {
         return scratch.getSlice(at: start, length: scratch.writerIndex - start) ?? ByteBuffer()
     }
 
+    /// The canonical block of this frame's headers with another value for one of them, which must need
+    /// no escaping; its first line stands at the end, the others of its name are gone.
+    package func canonicalBlock(replacing name: StompHeaderName, with value: String) -> ByteBuffer {
+        var block = ByteBuffer()
+        var other = self
+        other.layout.headers.removeAll { $0.name == name }
+        other.appendCanonicalBlock(to: &block)
+        block.writeString("\(name.text):\(value)\n")
+        return block
+    }
+
     /// Appends the canonical block of this frame's headers.
     package func appendCanonicalBlock(to out: inout ByteBuffer) {
         let span = bytes.readableBytesSpan

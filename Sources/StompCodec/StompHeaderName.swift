@@ -8,6 +8,7 @@ package enum StompHeaderName: UInt8, Sendable, CaseIterable {
     case messageID, heartBeat, receiptID
     case destination, transaction, redelivered, subscription, contentType
     case contentLength, acceptVersion, deliveryCount, prefetchCount, activemqPrefetchSize
+    case expires, expiration, ackTimeout, requeue, replyTo
 
     /// The name on the wire; empty for `other`.
     package var text: StaticString {
@@ -37,6 +38,11 @@ package enum StompHeaderName: UInt8, Sendable, CaseIterable {
         case .deliveryCount: "delivery-count"
         case .prefetchCount: "prefetch-count"
         case .activemqPrefetchSize: "activemq.prefetchSize"
+        case .expires: "expires"
+        case .expiration: "expiration"
+        case .ackTimeout: "ack-timeout"
+        case .requeue: "requeue"
+        case .replyTo: "reply-to"
         }
     }
 
@@ -49,7 +55,7 @@ package enum StompHeaderName: UInt8, Sendable, CaseIterable {
             true
         case .other, .id, .host, .login, .server, .message, .version, .session, .passcode,
             .selector, .heartBeat, .receiptID, .contentType, .acceptVersion, .prefetchCount,
-            .activemqPrefetchSize:
+            .activemqPrefetchSize, .expires, .expiration, .ackTimeout, .requeue, .replyTo:
             false
         }
     }
@@ -64,10 +70,13 @@ package enum StompHeaderName: UInt8, Sendable, CaseIterable {
         case 4: self = .pick(span, range, .host)
         case 5: self = .pick(span, range, .login)
         case 6: self = .pick(span, range, .server)
-        case 7: self = .pick(span, range, .receipt, .message, .version, .session)
-        case 8: self = .pick(span, range, .passcode, .selector)
-        case 10: self = .pick(span, range, .messageID, .heartBeat, .receiptID)
-        case 11: self = .pick(span, range, .destination, .transaction, .redelivered)
+        case 7:
+            self = .pick(span, range, .receipt, .message, .version, .session)
+            if self == .other { self = .pick(span, range, .expires, .requeue) }
+        case 8: self = .pick(span, range, .passcode, .selector, .replyTo)
+        case 10: self = .pick(span, range, .messageID, .heartBeat, .receiptID, .expiration)
+        case 11:
+            self = .pick(span, range, .destination, .transaction, .redelivered, .ackTimeout)
         case 12: self = .pick(span, range, .subscription, .contentType)
         case 14:
             self = .pick(

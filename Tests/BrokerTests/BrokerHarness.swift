@@ -20,6 +20,9 @@ final class BrokerHarness {
     private(set) var holds: [Bool] = []
     private(set) var storeFailure: String?
     private var milliseconds: UInt64 = 1_000
+    /// How far the wall clock is ahead.
+    var wallSkew: UInt64 = 0
+    private var tokens = 0
     private var unread: [SessionID: [Delivery]] = [:]
     private var unwritten: [SessionID: [Delivery]] = [:]
     private var last: [SessionID: [String: Delivery]] = [:]
@@ -49,11 +52,24 @@ final class BrokerHarness {
     var now: Instant {
         Instant(
             monotonic: MonotonicTime(nanoseconds: milliseconds * 1_000_000),
-            wall: WallTime(milliseconds: milliseconds)
+            wall: WallTime(milliseconds: milliseconds + wallSkew)
         )
     }
 
     // MARK: Verbs
+
+    /// The address of a temporary queue.
+    func temporary(_ session: SessionID, _ name: String) throws -> String {
+        try broker.temporaryAddress(
+            session,
+            name,
+            token: {
+                tokens += 1
+                return "t\(tokens)"
+            },
+            now: now
+        )
+    }
 
     /// Starts another broker on the same store, as after a restart.
     func restart(_ configure: (inout BrokerSettings) -> Void = { _ in }) throws {
@@ -75,7 +91,19 @@ final class BrokerHarness {
         turn()
     }
 
-    func connect() throws -> SessionID { try broker.openSession(now: now) }
+    /// Lets time pass in steps, as the daemon's ticks do.
+    func advance(milliseconds count: UInt64) {
+        for _ in 0..<count / 10 {
+            milliseconds += 10
+            guard let next = broker.nextTick, next <= now.monotonic else { continue }
+            broker.tick(now: now)
+            turn()
+        }
+    }
+
+    func connect(hasHeartBeats: Bool = false) throws -> SessionID {
+        try broker.openSession(hasHeartBeats: hasHeartBeats, now: now)
+    }
 
     func disconnect(_ session: SessionID) {
         broker.closeSession(session, now: now)
@@ -89,14 +117,13 @@ final class BrokerHarness {
         _ session: SessionID,
         _ name: String,
         _ mode: AckMode = .individual,
-        prefetch: Int? = nil
+        prefetch: Int? = nil,
+        ackTimeout: Interval? = nil
     ) throws -> SubscriptionID {
-        let destination = try broker.destination(name, for: .subscribe, now: now)
         let id = try broker.subscribe(
             session,
-            to: destination,
-            mode: mode,
-            prefetch: prefetch,
+            to: name,
+            SubscriptionRequest(mode: mode, prefetch: prefetch, ackTimeout: ackTimeout),
             now: now
         )
         turn()
@@ -113,7 +140,8 @@ final class BrokerHarness {
         _ session: SessionID,
         _ name: String,
         _ texts: String...,
-        in transaction: String? = nil
+        in transaction: String? = nil,
+        expires: UInt64 = 0
     ) throws -> Completion {
         let destination = try broker.destination(name, for: .send, now: now)
         var completion = Completion.done
@@ -121,7 +149,7 @@ final class BrokerHarness {
             completion = try broker.send(
                 session,
                 to: destination,
-                Message(text: text),
+                Message(text: text, expires: expires),
                 transaction: transaction,
                 now: now
             )
@@ -138,9 +166,10 @@ final class BrokerHarness {
         in transaction: String? = nil
     ) throws -> Completion {
         defer { turn() }
-        return try broker.acknowledge(
+        return try broker.answer(
             session,
             try target(session, text),
+            .settle,
             transaction: transaction,
             now: now
         )
@@ -150,12 +179,14 @@ final class BrokerHarness {
     func nack(
         _ session: SessionID,
         _ text: String,
-        in transaction: String? = nil
+        in transaction: String? = nil,
+        requeue: Bool = true
     ) throws -> Completion {
         defer { turn() }
-        return try broker.negativeAcknowledge(
+        return try broker.answer(
             session,
             try target(session, text),
+            requeue ? .giveBack : .reject,
             transaction: transaction,
             now: now
         )
@@ -250,8 +281,15 @@ final class BrokerHarness {
 }
 
 extension Message {
-    init(text: String) {
-        self.init(headers: ByteBuffer(), body: ByteBuffer(string: text))
+    init(text: String, expires: UInt64 = 0) {
+        self.init(headers: ByteBuffer(), body: ByteBuffer(string: text), expires: expires)
+    }
+
+    var headerLines: [Substring] { String(buffer: headers).split(separator: "\n") }
+
+    /// The value of the first header of this name.
+    func header(_ name: String) -> String? {
+        headerLines.first { $0.hasPrefix(name + ":") }.map { String($0.dropFirst(name.count + 1)) }
     }
 
     var text: String { String(buffer: body) }

@@ -14,6 +14,10 @@ final class BrokerModel {
     enum Place: Equatable {
         case ready
         case inFlight(SessionID, SubscriptionID, DeliveryNumber)
+        /// It came back, and waits until then.
+        case delayed(UInt64)
+        /// Nobody is to get it again.
+        case dead
         case settled
     }
 
@@ -22,8 +26,13 @@ final class BrokerModel {
         let size: Int
         /// What must be confirmed before it may be delivered.
         let append: AppendID
+        /// In ms since 1970; `.max` = never.
+        var expires = UInt64.max
         var place = Place.ready
         var returns: UInt32 = 0
+        /// When time alone made it ready: in which order the broker saw what fell into one step, nobody
+        /// can tell.
+        var readySince: UInt64 = 0
     }
 
     final class ModelQueue {
@@ -31,12 +40,29 @@ final class BrokerModel {
         let isPersistent: Bool
         let messagesMax: Int
         let dropsOldest: Bool
+        /// Deliveries that come back before an entry is dead; 0 = no limit.
+        var deliveriesMax = 0
+        /// In ms; the last one holds from then on.
+        var delays: [UInt64] = []
+        /// In ms; 0 = for ever.
+        var ackTimeout: UInt64 = 0
+        var timeToLive: UInt64 = 0
+        var deadLettersExpired = false
+        /// Dead letters are judged as a set: when they come here nobody can tell.
+        let isOfDeadLetters: Bool
         /// In the order in which they were accepted.
         var entries: [Entry] = []
         /// Entries before this are settled.
         var firstUnsettled = 0
 
-        init(name: String, isPersistent: Bool, messagesMax: Int, dropsOldest: Bool) {
+        init(
+            name: String,
+            isPersistent: Bool,
+            messagesMax: Int,
+            dropsOldest: Bool,
+            isOfDeadLetters: Bool = false
+        ) {
+            self.isOfDeadLetters = isOfDeadLetters
             self.name = name
             self.isPersistent = isPersistent
             self.messagesMax = messagesMax
@@ -53,20 +79,23 @@ final class BrokerModel {
         let queue: ModelQueue
         let index: Int
         let id: MessageID
+        /// In ms on the monotonic clock; `.max` = never.
+        let deadline: UInt64
         /// The open transaction that claimed it.
         var claim: String?
     }
 
     final class ModelSubscription {
         let id: SubscriptionID
-        let queue: ModelQueue?
+        /// None for a topic, several for a pattern.
+        let queues: [ModelQueue]
         let mode: AckMode
         let prefetch: Int?
         var held: [Held] = []
 
-        init(id: SubscriptionID, queue: ModelQueue?, mode: AckMode, prefetch: Int?) {
+        init(id: SubscriptionID, queues: [ModelQueue], mode: AckMode, prefetch: Int?) {
             self.id = id
-            self.queue = queue
+            self.queues = queues
             self.mode = mode
             self.prefetch = prefetch
         }
@@ -77,7 +106,7 @@ final class BrokerModel {
         var subscriptions: [ModelSubscription] = []
         var unwritten: [Delivery] = []
         /// Texts of each open transaction's sends, with their destinations.
-        var transactions: [String: [(name: String, text: String, size: Int)]] = [:]
+        var transactions: [String: [(name: String, message: Message)]] = [:]
         /// Claims made for each open transaction.
         var claims: [String: Int] = [:]
         var lastTopicSequence: [SubscriptionID: EntrySequence] = [:]
@@ -103,6 +132,12 @@ final class BrokerModel {
     let sharedCredit: Int
     let unwrittenMax: Int
     private(set) var deliveries = 0
+    /// In ms, of both clocks.
+    var time: UInt64 = 0
+    /// Entries that are to become dead letters and were not delivered as such yet: their texts.
+    private(set) var expectedLetters: [String: Int] = [:]
+    /// Entries that may become dead letters, for they may expire before or after they are delivered.
+    private(set) var timeouts = 0
 
     init(sharedCredit: Int, unwrittenMax: Int) {
         self.sharedCredit = sharedCredit
@@ -111,10 +146,19 @@ final class BrokerModel {
 
     // MARK: What the client did
 
-    func accepted(_ text: String, size: Int, in queue: ModelQueue, append: AppendID) {
-        queue.entries.append(
-            Entry(text: text, size: size, append: queue.isPersistent ? append : .none)
+    func accepted(
+        _ message: Message,
+        in queue: ModelQueue,
+        append: AppendID
+    ) {
+        var entry = Entry(
+            text: message.text,
+            size: message.byteCount,
+            append: queue.isPersistent ? append : .none
         )
+        if message.expires > 0 { entry.expires = message.expires }
+        if queue.timeToLive > 0 { entry.expires = min(entry.expires, time + queue.timeToLive) }
+        queue.entries.append(entry)
         guard queue.dropsOldest else { return }
         // Memory queues only: there the drop happens at once.
         var unsettled = queue.unsettled
@@ -146,12 +190,58 @@ final class BrokerModel {
         return (0...index).filter { subscription.held[$0].claim == nil }
     }
 
-    func finish(_ subscription: ModelSubscription, _ indices: [Int], isReturn: Bool) {
+    func finish(_ subscription: ModelSubscription, _ indices: [Int], _ answer: Answer) {
         for index in indices.reversed() {
             let held = subscription.held.remove(at: index)
-            if isReturn { giveBack(held) } else { settle(held) }
+            if answer == .settle {
+                settle(held)
+            } else {
+                giveBack(held, isRejected: answer == .reject)
+            }
         }
     }
+
+    /// What time alone brings, once the broker had its tick.
+    func passTime() {
+        for queue in queues.values {
+            for index in queue.firstUnsettled..<queue.entries.count {
+                if case .delayed(let due) = queue.entries[index].place, due <= time {
+                    queue.entries[index].place = .ready
+                    queue.entries[index].readySince = time
+                }
+            }
+        }
+        for session in sessions.values {
+            for subscription in session.subscriptions {
+                let overdue = subscription.held.indices.filter {
+                    subscription.held[$0].deadline <= time && subscription.held[$0].claim == nil
+                }
+                timeouts += overdue.count
+                for index in overdue {
+                    let held = subscription.held[index]
+                    held.queue.entries[held.index].readySince = time
+                }
+                finish(subscription, overdue, .giveBack)
+            }
+        }
+    }
+
+    /// Notes that what has expired and nobody holds is gone.
+    func settleExpired() {
+        for queue in queues.values {
+            for index in queue.firstUnsettled..<queue.entries.count
+            where queue.entries[index].expires <= time {
+                switch queue.entries[index].place {
+                case .ready, .delayed:
+                    queue.entries[index].place = .settled
+                    if queue.deadLettersExpired { expect(queue.entries[index].text) }
+                case .inFlight, .dead, .settled: break
+                }
+            }
+        }
+    }
+
+    private func expect(_ text: String) { expectedLetters[text, default: 0] += 1 }
 
     func endSubscription(_ session: ModelSession, _ subscription: ModelSubscription) {
         for held in subscription.held { giveBack(held) }
@@ -179,9 +269,22 @@ final class BrokerModel {
         }
     }
 
-    private func giveBack(_ held: Held) {
-        held.queue.entries[held.index].place = .ready
-        held.queue.entries[held.index].returns += 1
+    private func giveBack(_ held: Held, isRejected: Bool = false) {
+        let queue = held.queue
+        queue.entries[held.index].returns += 1
+        let returns = Int(queue.entries[held.index].returns)
+        let isDead = queue.deliveriesMax > 0 && returns >= queue.deliveriesMax
+        if isRejected && queue.isOfDeadLetters {
+            queue.entries[held.index].place = .settled
+        } else if isRejected || isDead {
+            queue.entries[held.index].place = .dead
+            expect(queue.entries[held.index].text)
+        } else if let last = queue.delays.last {
+            let delay = returns <= queue.delays.count ? queue.delays[returns - 1] : last
+            queue.entries[held.index].place = .delayed(time + delay)
+        } else {
+            queue.entries[held.index].place = .ready
+        }
     }
 
     // MARK: What the broker did
@@ -195,21 +298,27 @@ final class BrokerModel {
             throw Violation("delivered past the limit of unwritten bytes: \(delivery)")
         }
         defer { session.unwritten.append(delivery) }
-        guard let queue = subscription.queue else {
+        if subscription.queues.isEmpty {
             return try deliveredTopic(delivery, session, subscription)
         }
-        guard queue.name == name, let number = delivery.number,
+        guard let queue = subscription.queues.first(where: { $0.name == name }),
+            let number = delivery.number,
             delivery.settlesWhenWritten == (subscription.mode == .auto)
         else { throw Violation("delivered something else: \(delivery)") }
         try checkCredit(session, subscription)
         // Its own place: the oldest that is ready and durable, and no other.
-        let next = (queue.firstUnsettled..<queue.entries.count).first {
-            queue.entries[$0].place == .ready
+        if queue.isOfDeadLetters { try arrive(delivery, in: queue) }
+        let next = (queue.firstUnsettled..<queue.entries.count).first { index in
+            let entry = queue.entries[index]
+            let mayBePassed = queue.isOfDeadLetters || entry.readySince == time
+            return entry.place == .ready && entry.expires > time
+                && (!mayBePassed || entry.text == delivery.message.text)
         }
         guard let next, queue.entries[next].text == delivery.message.text else {
             let expected = next.map { queue.entries[$0].text } ?? "nothing"
             throw Violation(
                 "\(name): delivered \(delivery.message.text), the oldest ready is \(expected)"
+                    + " at \(time): \(leftovers)"
             )
         }
         guard queue.entries[next].append <= durable else {
@@ -226,9 +335,46 @@ final class BrokerModel {
             throw Violation("delivery numbers must rise: \(delivery)")
         }
         subscription.held.append(
-            Held(number: number, queue: queue, index: next, id: delivery.id)
+            Held(
+                number: number,
+                queue: queue,
+                index: next,
+                id: delivery.id,
+                deadline: queue.ackTimeout == 0 || subscription.mode == .auto
+                    ? .max : time + queue.ackTimeout
+            )
         )
     }
+
+    /// A dead letter shows itself when it is delivered first.
+    private func arrive(_ delivery: Delivery, in queue: ModelQueue) throws {
+        guard delivery.redeliveries == 0 else { return }
+        settleExpired()
+        let text = delivery.message.text
+        guard let count = expectedLetters[text], count > 0 else {
+            throw Violation("\(text) is a dead letter, and nothing killed it")
+        }
+        expectedLetters[text] = count - 1
+        queue.entries.append(Entry(text: text, size: delivery.message.byteCount, append: .none))
+        for source in queues.values where !source.isOfDeadLetters {
+            let dead = source.entries.firstIndex { $0.text == text && $0.place == .dead }
+            if let dead {
+                source.entries[dead].place = .settled
+                break
+            }
+        }
+    }
+
+    /// What is not settled, for messages.
+    var leftovers: String {
+        queues.values.filter { !$0.unsettled.isEmpty }.map { queue in
+            "\(queue.name): "
+                + queue.unsettled.prefix(6).map { "\(queue.entries[$0])" }.joined(separator: ", ")
+        }.joined(separator: "; ") + " letters: \(missingLetters)"
+    }
+
+    /// Dead letters that were never seen.
+    var missingLetters: [String] { expectedLetters.filter { $0.value > 0 }.map(\.key).sorted() }
 
     private func checkCredit(_ session: ModelSession, _ subscription: ModelSubscription) throws {
         if subscription.mode == .auto { return }
@@ -259,13 +405,13 @@ final class BrokerModel {
     func checkNobodyWaits() throws {
         for session in sessions.values where session.unwrittenBytes < unwrittenMax {
             for subscription in session.subscriptions {
-                guard let queue = subscription.queue,
-                    (try? checkCredit(session, subscription)) != nil
-                else { continue }
-                let waiting = queue.unsettled.first {
-                    queue.entries[$0].place == .ready && queue.entries[$0].append <= durable
-                }
-                if let waiting {
+                guard (try? checkCredit(session, subscription)) != nil else { continue }
+                for queue in subscription.queues {
+                    let waiting = queue.unsettled.first {
+                        queue.entries[$0].place == .ready && queue.entries[$0].append <= durable
+                            && queue.entries[$0].expires > time
+                    }
+                    guard let waiting else { continue }
                     throw Violation(
                         "\(queue.name): \(queue.entries[waiting].text) waits for "
                             + "\(subscription.id) of \(session.id), which is free"

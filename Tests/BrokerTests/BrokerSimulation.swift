@@ -16,7 +16,14 @@ final class BrokerSimulation {
     /// The store has ended.
     private var ended = false
     private let fanout = ["/queue/p1", "/queue/m1", "/queue/p2"]
-    private let names = ["/queue/p1", "/queue/p2", "/queue/p3", "/queue/m1", "/queue/m2"]
+    private let names = [
+        "/queue/p1", "/queue/p2", "/queue/p3", "/queue/m1", "/queue/m2", "/queue/t.p", "/queue/t.m",
+    ]
+    /// Queues in which time matters: leases, delays, expiry, dead letters.
+    private static let timedPrefix = "/queue/t."
+    private static let deadName = "/queue/d"
+    /// More than the broker's own granularity, so that every step sees what time brought.
+    private static let stepMilliseconds: UInt64 = 1_500
 
     init(seed: UInt64) throws {
         generator = SeededGenerator(seed: seed)
@@ -34,26 +41,28 @@ final class BrokerSimulation {
             [300, 1500, 1 << 18].randomElement(using: &generator) ?? 300
         settings.limits.fetchedBytes = [0, 50, 1 << 20].randomElement(using: &generator) ?? 0
         settings.limits.transactionMessages = 6
+        settings.limits.transactionAge = .seconds(86_400)
         settings.topicDefaults.bufferBytes = 700
         model = BrokerModel(
             sharedCredit: settings.prefetch,
             unwrittenMax: settings.limits.unwrittenBytes
         )
-        for name in names {
-            var policy = BrokerSettings.QueuePolicy()
-            let isMemory = name.hasPrefix("/queue/m")
-            policy.storage = isMemory ? .memory : .persistent
-            if generator.oneIn(2) { policy.messagesMax = .random(in: 1...12, using: &generator) }
-            if isMemory, policy.messagesMax > 0, generator.oneIn(2) {
-                policy.overflow = .dropOldest
-            }
+        for name in names + [Self.deadName] {
+            let policy = Self.drawPolicy(name, &generator)
             settings.queues.append(.init(pattern: name, isPattern: false, policy: policy))
-            model.queues[name] = BrokerModel.ModelQueue(
+            let queue = BrokerModel.ModelQueue(
                 name: name,
-                isPersistent: !isMemory,
+                isPersistent: policy.storage == .persistent,
                 messagesMax: policy.messagesMax,
-                dropsOldest: policy.overflow == .dropOldest
+                dropsOldest: policy.overflow == .dropOldest,
+                isOfDeadLetters: name == Self.deadName
             )
+            queue.deliveriesMax = name == Self.deadName ? 0 : policy.deliveriesMax
+            queue.delays = policy.requeueDelays.map(\.milliseconds)
+            queue.ackTimeout = policy.ackTimeout.milliseconds
+            queue.timeToLive = policy.timeToLive.milliseconds
+            queue.deadLettersExpired = policy.deadLettersExpired
+            model.queues[name] = queue
         }
         settings.fanouts = [.init(name: "/fanout/f", children: fanout)]
         broker = try Broker(
@@ -67,6 +76,38 @@ final class BrokerSimulation {
         )
     }
 
+    private static func drawPolicy(
+        _ name: String,
+        _ generator: inout SeededGenerator
+    ) -> BrokerSettings.QueuePolicy {
+        var policy = BrokerSettings.QueuePolicy()
+        policy.ackTimeout = .zero
+        policy.deliveriesMax = 0
+        policy.deadLetter = Self.deadName
+        let isMemory = name.hasPrefix("/queue/m") || name.hasSuffix(".m")
+        policy.storage = isMemory ? .memory : .persistent
+        if name == Self.deadName {
+            policy.storage = generator.oneIn(2) ? .memory : .persistent
+            return policy
+        }
+        guard name.hasPrefix(Self.timedPrefix) else {
+            if generator.oneIn(2) { policy.messagesMax = .random(in: 1...12, using: &generator) }
+            if isMemory, policy.messagesMax > 0, generator.oneIn(2) {
+                policy.overflow = .dropOldest
+            }
+            return policy
+        }
+        if generator.oneIn(2) { policy.deliveriesMax = .random(in: 1...4, using: &generator) }
+        if generator.oneIn(2) { policy.ackTimeout = .milliseconds(6_000) }
+        if generator.oneIn(3) { policy.timeToLive = .milliseconds(40_000) }
+        if generator.oneIn(3) { policy.requeueDelays = [.milliseconds(3_000)] }
+        if generator.oneIn(3) {
+            policy.requeueDelays = [.milliseconds(1_000), .milliseconds(9_000)]
+        }
+        policy.deadLettersExpired = generator.oneIn(2)
+        return policy
+    }
+
     private var now: Instant {
         Instant(
             monotonic: MonotonicTime(nanoseconds: time * 1_000_000),
@@ -77,7 +118,7 @@ final class BrokerSimulation {
     /// Runs to the end; throws a `Violation` at the first thing that is wrong.
     func run(steps: Int) throws {
         for step in 0..<steps {
-            time += 1
+            try passTime()
             try act()
             try carryOutEffects()
             if generator.oneIn(2) { try pump(once: true) }
@@ -85,6 +126,24 @@ final class BrokerSimulation {
         }
         if generator.oneIn(8) { return try endInFailure() }
         try drain()
+    }
+
+    /// Lets a moment pass, as the daemon's loop does.
+    private func passTime() throws {
+        time += Self.stepMilliseconds
+        model.time = time
+        guard let next = broker.nextTick, next <= now.monotonic else { return }
+        let returned = broker.stats.ackTimeouts
+        broker.tick(now: now)
+        let before = model.timeouts
+        model.passTime()
+        guard broker.stats.ackTimeouts - returned == model.timeouts - before else {
+            throw Violation(
+                "\(broker.stats.ackTimeouts - returned) leases ended, not "
+                    + "\(model.timeouts - before)"
+            )
+        }
+        try carryOutEffects()
     }
 
     // MARK: Actions
@@ -99,7 +158,9 @@ final class BrokerSimulation {
         case 2, 3, 4: try subscribe(session)
         case 5: unsubscribe(session)
         case 6..<18: try send(session)
-        case 18..<29: try answer(session, isReturn: generator.oneIn(4))
+        case 18..<29:
+            let answers: [Answer] = [.settle, .settle, .settle, .settle, .giveBack, .reject]
+            try answer(session, answers.randomElement(using: &generator) ?? .settle)
         case 29, 30: try answerNonsense(session)
         case 31: try begin(session)
         case 32, 33: try commit(session)
@@ -122,22 +183,25 @@ final class BrokerSimulation {
 
     private func subscribe(_ session: BrokerModel.ModelSession) throws {
         guard session.subscriptions.count < 5 else { return }
-        let name = generator.oneIn(6) ? "/topic/t" : pickName()
+        let isPattern = generator.oneIn(8)
+        let all = ["/queue/>", "/queue/t.*"]
+        let name =
+            isPattern
+            ? all.randomElement(using: &generator) ?? all[0]
+            : generator.oneIn(8) ? Self.deadName : generator.oneIn(6) ? "/topic/t" : pickName()
         let mode =
             [AckMode.individual, .cumulative, .auto].randomElement(using: &generator) ?? .auto
         let prefetch = generator.oneIn(2) ? Int.random(in: 1...4, using: &generator) : nil
-        let destination = try broker.destination(name, for: .subscribe, now: now)
         let id = try broker.subscribe(
             session.id,
-            to: destination,
-            mode: mode,
-            prefetch: prefetch,
+            to: name,
+            SubscriptionRequest(mode: mode, prefetch: prefetch),
             now: now
         )
         session.subscriptions.append(
             BrokerModel.ModelSubscription(
                 id: id,
-                queue: model.queues[name],
+                queues: covered(by: name),
                 mode: mode,
                 prefetch: prefetch
             )
@@ -159,7 +223,11 @@ final class BrokerSimulation {
             .randomElement(using: &generator) ?? pickName()
         nextText += 1
         let padding = String(repeating: "x", count: .random(in: 0..<12, using: &generator))
-        let message = Message(text: "\(nextText) \(padding)")
+        let isTimed = name.hasPrefix(Self.timedPrefix) && generator.oneIn(3)
+        let message = Message(
+            text: "\(nextText) \(padding)",
+            expires: isTimed ? time + .random(in: 1_000...30_000, using: &generator) : 0
+        )
         let destination = try broker.destination(name, for: .send, now: now)
         if generator.oneIn(4), let open = session.transactions.keys.sorted().first {
             let count = operations(session, open)
@@ -176,7 +244,7 @@ final class BrokerSimulation {
                 throw Violation("transaction of \(count): \(failure?.text ?? "taken")")
             }
             if failure == nil {
-                session.transactions[open]?.append((name, message.text, message.byteCount))
+                session.transactions[open]?.append((name, message))
             }
             return
         }
@@ -200,15 +268,18 @@ final class BrokerSimulation {
         for queue in queues {
             var append = AppendID.none
             if case .whenDurable(let id) = completion { append = id }
-            model.accepted(message.text, size: message.byteCount, in: queue, append: append)
+            model.accepted(message, in: queue, append: append)
         }
     }
 
-    private func answer(_ session: BrokerModel.ModelSession, isReturn: Bool) throws {
+    private func answer(_ session: BrokerModel.ModelSession, _ answer: Answer) throws {
         let all = session.subscriptions.flatMap { subscription in
             subscription.held.map { (subscription, $0) }
         }
         guard let (subscription, held) = all.randomElement(using: &generator) else { return }
+        // When a rejected message leaves its queue nobody can tell, so a bounded queue has none.
+        let isTimed = subscription.queues.allSatisfy { $0.name.hasPrefix(Self.timedPrefix) }
+        let answer = answer == .reject && !isTimed ? .giveBack : answer
         let target: AckTarget =
             switch Int.random(in: 0..<3, using: &generator) {
             case 0: .message(held.id, in: nil)
@@ -220,10 +291,7 @@ final class BrokerSimulation {
         let late = broker.stats.lateAcknowledgements
         let fits = open.map { operations(session, $0) + reach.count <= 6 } ?? true
         let failure = error {
-            _ =
-                isReturn
-                ? try broker.negativeAcknowledge(session.id, target, transaction: open, now: now)
-                : try broker.acknowledge(session.id, target, transaction: open, now: now)
+            _ = try broker.answer(session.id, target, answer, transaction: open, now: now)
         }
         guard (failure == nil) == fits else {
             throw Violation("answer in a transaction: \(failure?.text ?? "taken")")
@@ -234,9 +302,28 @@ final class BrokerSimulation {
         guard failure == nil else { return }
         if let open {
             session.claims[open, default: 0] += reach.count
-            for index in reach { subscription.held[index].claim = (isReturn ? "r" : "a") + open }
+            for index in reach { subscription.held[index].claim = Self.mark(answer) + open }
         } else {
-            model.finish(subscription, reach, isReturn: isReturn)
+            model.finish(subscription, reach, answer)
+        }
+    }
+
+    private static func mark(_ answer: Answer) -> String {
+        switch answer {
+        case .settle: "a"
+        case .giveBack: "r"
+        case .reject: "x"
+        }
+    }
+
+    /// The queues that a subscription to this name gets messages of.
+    private func covered(by name: String) -> [BrokerModel.ModelQueue] {
+        switch name {
+        case "/queue/>": model.queues.values.sorted { $0.name < $1.name }
+        case "/queue/t.*":
+            model.queues.values.filter { $0.name.hasPrefix(Self.timedPrefix) }
+                .sorted { $0.name < $1.name }
+        default: model.queues[name].map { [$0] } ?? []
         }
     }
 
@@ -248,16 +335,17 @@ final class BrokerSimulation {
             .delivery(session.subscriptions.first?.id ?? SubscriptionID(1), DeliveryNumber(.max)),
         ]
         for target in targets {
-            _ = try broker.acknowledge(session.id, target, now: now)
-            _ = try broker.negativeAcknowledge(session.id, target, now: now)
+            _ = try broker.answer(session.id, target, .settle, now: now)
+            _ = try broker.answer(session.id, target, .giveBack, now: now)
         }
         guard broker.stats.lateAcknowledgements == before + 6 else {
             throw Violation("late answers are not counted")
         }
         let failure = error {
-            _ = try broker.acknowledge(
+            _ = try broker.answer(
                 session.id,
                 targets[0],
+                .settle,
                 transaction: "never opened",
                 now: now
             )
@@ -291,29 +379,34 @@ final class BrokerSimulation {
                 subscription.held.indices.filter { subscription.held[$0].claim == kind + name }
             }
             if completion != nil {
-                model.finish(subscription, claimed("a"), isReturn: false)
-                model.finish(subscription, claimed("r"), isReturn: true)
+                model.finish(subscription, claimed("a"), .settle)
+                model.finish(subscription, claimed("r"), .giveBack)
+                model.finish(subscription, claimed("x"), .reject)
             } else {
-                for index in claimed("a") + claimed("r") { subscription.held[index].claim = nil }
+                for index in claimed("a") + claimed("r") + claimed("x") {
+                    subscription.held[index].claim = nil
+                }
             }
         }
         guard let completion else { return }
-        for (name, text, _) in sends {
-            accept(Message(text: text), queues(of: name), completion)
-        }
+        for (name, message) in sends { accept(message, queues(of: name), completion) }
     }
 
     /// What the broker must find out: settles come first, then each send needs its room.
     private func canCommit(
         _ session: BrokerModel.ModelSession,
         _ name: String,
-        _ sends: [(name: String, text: String, size: Int)]
+        _ sends: [(name: String, message: Message)]
     ) -> Bool {
         var added: [String: Int] = [:]
         for send in sends {
             for queue in queues(of: send.name) {
-                let settled = session.subscriptions.filter { $0.queue === queue }
-                    .reduce(0) { $0 + $1.held.filter { $0.claim == "a" + name }.count }
+                let settled = session.subscriptions.reduce(0) { sum, subscription in
+                    sum
+                        + subscription.held.filter {
+                            $0.queue === queue && $0.claim == "a" + name
+                        }.count
+                }
                 added[queue.name, default: 0] += 1
                 let count = added[queue.name] ?? 0
                 guard model.hasRoom(queue, for: count, settled: settled) else { return false }
@@ -389,7 +482,7 @@ final class BrokerSimulation {
         try pump(once: false)
         guard ended else { throw Violation("a failure of the store must come out") }
         for session in model.sessions.values.sorted(by: { $0.id.value < $1.id.value }) {
-            _ = try? answer(session, isReturn: false)
+            _ = try? answer(session, .settle)
             broker.closeSession(session.id, now: now)
         }
         try carryOutEffects()
@@ -403,19 +496,17 @@ final class BrokerSimulation {
         }
         try connect()
         guard let session = model.sessions.values.first else { return }
-        for name in names {
-            let destination = try broker.destination(name, for: .subscribe, now: now)
+        for name in names + [Self.deadName] {
             let id = try broker.subscribe(
                 session.id,
-                to: destination,
-                mode: .individual,
-                prefetch: 3,
+                to: name,
+                SubscriptionRequest(mode: .individual, prefetch: 3),
                 now: now
             )
             session.subscriptions.append(
                 BrokerModel.ModelSubscription(
                     id: id,
-                    queue: model.queues[name],
+                    queues: covered(by: name),
                     mode: .individual,
                     prefetch: 3
                 )
@@ -423,14 +514,25 @@ final class BrokerSimulation {
         }
         try carryOutEffects()
         var rounds = 0
-        while model.queues.values.contains(where: { !$0.unsettled.isEmpty }) {
+        while model.queues.values.contains(where: { !$0.unsettled.isEmpty })
+            || !model.missingLetters.isEmpty
+        {
             rounds += 1
-            guard rounds < 10_000 else { throw Violation("the end is never reached") }
+            guard rounds < 10_000 else {
+                throw Violation("the end is never reached: \(model.leftovers)")
+            }
+            try passTime()
+            model.settleExpired()
             try settleDown()
             while !session.unwritten.isEmpty { write(session) }
             try carryOutEffects()
-            try answer(session, isReturn: false)
+            try answer(session, .settle)
             try carryOutEffects()
+        }
+        // What expired unseen goes by a timer.
+        for _ in 0..<100 where broker.queueSnapshots().contains(where: { $0.messages > 0 }) {
+            try passTime()
+            try settleDown()
         }
         for queue in broker.queueSnapshots() where queue.messages > 0 || queue.inFlight > 0 {
             throw Violation("\(queue.name) holds \(queue.messages) when all is settled")

@@ -47,11 +47,11 @@ struct SettlingTests {
         try broker.send(client, "/queue/a", "a1", "a2")
         let (a1, a2) = (try broker.id(client, "a1"), try broker.id(client, "a2"))
         let core = broker.broker
-        _ = try core.acknowledge(client, .message(a2, in: second), now: broker.now)
+        _ = try core.answer(client, .message(a2, in: second), .settle, now: broker.now)
         #expect(broker.depth("/queue/a") == 2)
-        _ = try core.acknowledge(client, .message(a2, in: first), now: broker.now)
+        _ = try core.answer(client, .message(a2, in: first), .settle, now: broker.now)
         #expect(broker.depth("/queue/a") == 1)
-        _ = try core.acknowledge(client, .message(a1, in: nil), now: broker.now)
+        _ = try core.answer(client, .message(a1, in: nil), .settle, now: broker.now)
         #expect(broker.depth("/queue/a") == 0)
         #expect(core.stats.lateAcknowledgements == 1)
     }
@@ -66,9 +66,9 @@ struct SettlingTests {
         for number in stride(from: 0, to: 200, by: 7) { try broker.nack(client, "\(number)") }
         for number in (0..<200).reversed() {
             let target = AckTarget.message(try broker.id(client, "\(number)"), in: subscription)
-            _ = try broker.broker.acknowledge(client, target, now: broker.now)
+            _ = try broker.broker.answer(client, target, .settle, now: broker.now)
             #expect(broker.depth("/queue/a") == number)
-            _ = try broker.broker.acknowledge(client, target, now: broker.now)
+            _ = try broker.broker.answer(client, target, .settle, now: broker.now)
         }
         #expect(broker.broker.stats.lateAcknowledgements == 200)
     }
@@ -87,8 +87,8 @@ struct SettlingTests {
             .message(nowhere, in: subscription),
         ]
         for target in targets {
-            #expect(try broker.broker.acknowledge(client, target, now: broker.now) == .done)
-            #expect(try broker.broker.negativeAcknowledge(client, target, now: broker.now) == .done)
+            #expect(try broker.broker.answer(client, target, .settle, now: broker.now) == .done)
+            #expect(try broker.broker.answer(client, target, .giveBack, now: broker.now) == .done)
         }
         #expect(broker.broker.stats.lateAcknowledgements == 2 * targets.count)
         #expect(broker.depth("/queue/a") == 1)

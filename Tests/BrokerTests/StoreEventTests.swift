@@ -61,9 +61,8 @@ struct StoreEventTests {
         let open = try broker.connect()
         _ = try broker.broker.subscribe(
             open,
-            to: try broker.broker.destination("/queue/a", for: .subscribe, now: broker.now),
-            mode: .auto,
-            prefetch: nil,
+            to: "/queue/a",
+            SubscriptionRequest(mode: .auto),
             now: broker.now
         )
         broker.broker.handle(.failed("fdatasync: I/O error"), now: broker.now)

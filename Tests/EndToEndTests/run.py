@@ -28,8 +28,10 @@ import tests_limits      # noqa: F401
 import tests_log_copies  # noqa: F401
 import tests_log_replay  # noqa: F401
 import tests_log_tool    # noqa: F401
+import tests_names       # noqa: F401
 import tests_protocol    # noqa: F401
 import tests_start_stop  # noqa: F401
+import tests_time        # noqa: F401
 
 environments, lock = set(), threading.Lock()
 

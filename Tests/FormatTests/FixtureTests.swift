@@ -18,6 +18,13 @@ import Testing
 /// `v3`, with checkpoints of version 3, has three segments that `retain` keeps: of 120 messages
 /// (`message N`, header `n:1`) to `/queue/orders` only number 70 is unsettled; the rest was settled
 /// before 2023-11-14T22:13:23Z.
+///
+/// `v4`, with segments of version 2 and checkpoints of version 4, has 60 messages (`message N`, header
+/// `n:N`, taken at `FormatStore.time` + N) to `/queue/orders`, which expire 1000 s + N s after
+/// `FormatStore.time` where N is even; every third went to `/queue/audit`, too. Of `/queue/orders`
+/// 1...10 are settled; entry 12 came back twice and waits until 2000 s after, 13 was rejected at its
+/// first delivery. The last ten messages stand behind the checkpoint, and so does the return of 14,
+/// which waits until 3000 s after.
 @Suite struct FixtureTests {
     private func withCopy(_ version: String, _ body: (String) throws -> Void) throws {
         let fixture = FormatDocument.root + "/Tests/FormatTests/Fixtures/" + version
@@ -59,13 +66,12 @@ import Testing
         func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
         while next < store.log.depth(queue)?.next ?? next {
             let start = store.log.fetch(queue, from: next, messagesMax: 64, bytesMax: 1 << 16) {
-                sequence,
-                deliveries,
+                entry,
                 headers,
                 body in
                 let whole =
                     headers.array(0..<headers.byteCount) + [0x7C] + body.array(0..<body.byteCount)
-                found.append((sequence.value, text(whole), deliveries))
+                found.append((entry.sequence.value, text(whole), entry.deliveryCount))
             }
             switch start {
             case .completed(let after): next = after
@@ -125,6 +131,62 @@ import Testing
             for (sequence, text, _) in found {
                 let body = String(repeating: "message \(sequence) ", count: 20)
                 #expect(text.hasSuffix("|" + body) && text.contains("n:\(sequence)\n"))
+            }
+        }
+    }
+
+    @Test(
+        "times of messages and of returned entries are read from a store of version 4",
+        arguments: [true, false]
+    )
+    func times(hasCheckpoints: Bool) throws {
+        try withCopy("v4") { directory in
+            let files = PosixFileSystem()
+            for name in try files.list(directory) where name.hasSuffix(".chk") && !hasCheckpoints {
+                try files.remove(directory + "/" + name)
+            }
+            #expect(try Verifier.run(files, directory: directory).isSound)
+            var store = try FormatStore(directory)
+            defer { store.close() }
+            let orders = store.log.queueNames[0].id
+            let time = FormatStore.time
+            let requeued = store.log.requeued(orders)
+            #expect(requeued.map(\.sequence.value) == [12, 13, 14])
+            #expect(
+                requeued.map(\.requeue) == [
+                    Requeue(deliveryCount: 2, due: time + 2_000_000),
+                    Requeue(deliveryCount: 1, isRejected: true),
+                    Requeue(deliveryCount: 1, due: time + 3_000_000),
+                ]
+            )
+            var found: [ReadEntry] = []
+            var next = EntrySequence(1)
+            while next.value <= 60 {
+                let start = store.log.fetch(orders, from: next, messagesMax: 9, bytesMax: 4096) {
+                    entry,
+                    _,
+                    _ in
+                    found.append(entry)
+                }
+                if case .completed(let after) = start {
+                    next = after
+                } else {
+                    store.run()
+                    for case .fetched(let result) in store.log.takeNotices() {
+                        found += result.items.map(\.entry)
+                        next = result.next
+                    }
+                }
+            }
+            #expect(found.map(\.sequence.value) == (11...60).map { UInt64($0) })
+            for entry in found {
+                let number = entry.sequence.value
+                #expect(entry.time == time + number)
+                #expect(entry.expires == (number % 2 == 0 ? time + 1_000_000 + number * 1000 : 0))
+            }
+            for run in store.log.times(orders) {
+                #expect(run.taken >= time && run.taken <= time + run.first.value)
+                #expect(run.expires <= time + 1_000_000 + (run.first.value + 1) * 1000)
             }
         }
     }

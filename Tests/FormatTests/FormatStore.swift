@@ -55,14 +55,21 @@ struct FormatStore {
         PosixFileSystem().close(lock)
     }
 
-    func send(_ queues: [QueueID], _ headers: String, _ body: String, after: UInt64) {
+    func send(
+        _ queues: [QueueID],
+        _ headers: String,
+        _ body: String,
+        after: UInt64,
+        expires: UInt64 = 0
+    ) {
         let headers = Array(headers.utf8)
         let body = Array(body.utf8)
         _ = log.enqueue(
             headers: headers.span.bytes,
             body: body.span.bytes,
             toAll: queues,
-            at: WallTime(milliseconds: Self.time + after)
+            at: WallTime(milliseconds: Self.time + after),
+            expires: expires
         )
     }
 }

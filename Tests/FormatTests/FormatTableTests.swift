@@ -68,7 +68,7 @@ import Testing
             "SegmentHeader",
             encoded,
             [
-                "magic": Array("RATORSEG".utf8), "version": bytes(UInt32(1)),
+                "magic": Array("RATORSEG".utf8), "version": bytes(UInt32(2)),
                 "checksum": bytes(HandDecoder.crc32c(0, zeroed)),
                 "store id": bytes(header.store.high) + bytes(header.store.low),
                 "segment": bytes(UInt64(0x2122_2324)), "epoch": bytes(header.epoch),
@@ -131,12 +131,18 @@ import Testing
     func message() {
         let headers = Array("name:value\n".utf8)
         let body = Array("a body".utf8)
-        let length = MessageRecord.length(headers: headers.count, body: body.count, entries: 2)
+        let length = MessageRecord.length(
+            headers: headers.count,
+            body: body.count,
+            entries: 2,
+            expires: 0x3132_3334_3536_3738
+        )
         let encoded = record(length) { span in
             MessageRecord.append(
                 to: &span,
                 entries: [(QueueID(0x0102_0304), 0x1112_1314_1516_1718), (QueueID(5), 6)],
                 time: 0x2122_2324_2526_2728,
+                expires: 0x3132_3334_3536_3738,
                 headers: headers.span.bytes,
                 body: body.span.bytes,
                 flags: 0,
@@ -151,10 +157,13 @@ import Testing
                 "body bytes": bytes(UInt32(body.count)),
                 "entries": bytes(UInt32(0x0102_0304)) + bytes(UInt64(0x1112_1314_1516_1718))
                     + bytes(UInt32(5)) + bytes(UInt64(6)),
+                "expires": bytes(UInt64(0x3132_3334_3536_3738)),
                 "headers": headers, "body": body,
             ],
-            sizes: ["12 × count": 24, "word": headers.count, "body bytes": body.count],
-            padding: length - 28 - 24 - headers.count - body.count
+            sizes: [
+                "12 × count": 24, "8 or 0": 8, "word": headers.count, "body bytes": body.count,
+            ],
+            padding: length - 28 - 24 - 8 - headers.count - body.count
         )
     }
 
@@ -186,14 +195,14 @@ import Testing
         let requeue = RequeueRecord(
             queue: QueueID(7),
             sequence: 0x0102_0304_0506_0708,
-            deliveryCount: 0x1112_1314
+            Requeue(deliveryCount: 0x1112_1314, isRejected: true, due: 0x2122_2324 * 1000 - 1)
         )
         check(
             "RequeueRecord",
             record(RequeueRecord.length) { requeue.append(to: &$0, flags: 0, seed: seed) },
             [
-                "sequence": bytes(requeue.sequence), "delivery count": bytes(requeue.deliveryCount),
-                "reserved": [0, 0, 0, 0],
+                "sequence": bytes(requeue.sequence), "delivery count": bytes(UInt32(0x9112_1314)),
+                "due": bytes(UInt32(0x2122_2324)),
             ]
         )
         let queue = QueueRecord(
@@ -284,7 +293,7 @@ import Testing
             "CheckpointHeader",
             Array(encoded[..<96]),
             [
-                "magic": Array("RATORCHK".utf8), "version": bytes(UInt32(3)),
+                "magic": Array("RATORCHK".utf8), "version": bytes(UInt32(4)),
                 "checksum": bytes(HandDecoder.crc32c(0, zeroed)),
                 "store id": bytes(UInt64(0x1112_1314_1516_1718))
                     + bytes(UInt64(0x2122_2324_2526_2728)),
@@ -314,7 +323,7 @@ import Testing
             "PackedHeader",
             encoded,
             [
-                "magic": Array("RATORPAK".utf8), "version": bytes(UInt32(2)),
+                "magic": Array("RATORPAK".utf8), "version": bytes(UInt32(3)),
                 "checksum": bytes(HandDecoder.crc32c(0, zeroed)),
                 "store id": bytes(header.store.high) + bytes(header.store.low),
                 "segment": bytes(UInt64(0x2122_2324)), "generation": bytes(UInt64(0x3132_3334)),

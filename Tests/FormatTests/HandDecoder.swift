@@ -37,8 +37,8 @@ struct HandDecoder {
 
     /// All records of the segment, each checked.
     func records() throws -> [Record] {
-        guard text(0, 8) == "RATORSEG", number(8, 4) == 1 else {
-            throw Failure(description: "no segment of version 1")
+        guard text(0, 8) == "RATORSEG", number(8, 4) == 2 else {
+            throw Failure(description: "no segment of version 2")
         }
         var head = Array(bytes[..<64])
         head.replaceSubrange(12..<16, with: [0, 0, 0, 0])

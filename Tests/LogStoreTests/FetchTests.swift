@@ -90,7 +90,7 @@ import TestSupport
     @Test("a delivery count comes with the entry, from the tail and from disk")
     func deliveryCounts() throws {
         let (log, queue) = try filled(40, bytes: 1_000)
-        log.store.requeue(queue, EntrySequence(1), deliveryCount: 3)
+        log.store.requeue(queue, EntrySequence(1), Requeue(deliveryCount: 3))
         #expect(log.fetch(queue, messagesMax: 2) == nil)
         log.drain()
         for case .fetched(let result) in log.store.takeNotices() {

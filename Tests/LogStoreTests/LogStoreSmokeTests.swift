@@ -58,11 +58,10 @@ final class InlineStore<Files: FileSystem> {
         var next = EntrySequence(sequence)
         while next < store.depth(queue)?.next ?? next {
             let start = store.fetch(queue, from: next, messagesMax: 64, bytesMax: 1 << 16) {
-                sequence,
-                _,
+                entry,
                 _,
                 body in
-                found.append((sequence.value, body.array(0..<body.byteCount)))
+                found.append((entry.sequence.value, body.array(0..<body.byteCount)))
             }
             switch start {
             case .completed(let after): next = after

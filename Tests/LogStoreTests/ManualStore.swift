@@ -146,7 +146,7 @@ final class ManualStore {
             from: EntrySequence(from),
             messagesMax: messagesMax,
             bytesMax: bytesMax
-        ) { sequence, _, _, _ in sequences.append(sequence.value) }
+        ) { entry, _, _ in sequences.append(entry.sequence.value) }
         jobs += store.takeJobs()
         guard case .completed(let next) = start else { return nil }
         return (sequences, next.value)

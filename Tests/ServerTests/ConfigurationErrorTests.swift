@@ -37,7 +37,7 @@ private func problems(
             address = "localhost"
             [defaults]
             max_body = "1MiB"
-            ack_timeout = "30m"
+            ack_timeout = "30"
             [limts]
             [[queue]]
             name = "/topic/a"
@@ -55,7 +55,8 @@ private func problems(
                 "r.toml:9: address = \"localhost\": expected HOST:PORT with a port from 0 to 65535, "
                     + "such as \"127.0.0.1:61613\" or \"[::1]:61613\"",
                 "r.toml:11: unknown key \"max_body\" in [defaults]; it belongs into [stomp]",
-                "r.toml:12: key \"ack_timeout\" is known, but not supported by this version",
+                "r.toml:12: ack_timeout = \"30\": expected a duration from 100ms to 8784h, in quotes, "
+                    + "such as \"10s\"; \"0s\" = never",
                 "r.toml:13: unknown table [limts]; did you mean [limits]?",
                 "r.toml:15: name = \"/topic/a\": must begin with /queue/",
                 "r.toml:16: [auth] is known, but not supported by this version",
@@ -115,8 +116,8 @@ private func problems(
             ),
             (
                 "[defaults]\nack_timeout = 1979-05-27",
-                "2: key \"ack_timeout\" is known, but not supported by "
-                    + "this version"
+                "2: ack_timeout = 1979-05-27: expected a duration from 100ms to 8784h, in quotes, "
+                    + "such as \"10s\"; \"0s\" = never"
             ),
         ]
     )
@@ -177,7 +178,7 @@ private func problems(
             environment: [
                 "RADIATOR_STORAGE_FSYNC": "sometimes", "RADIATOR_STORAGE_FSINK": "1",
                 "RADIATOR_CREATE_ALLOW": "/queue/>", "RADIATOR_LISTEN_ADDRESS": "a:1",
-                "RADIATOR_DEFAULTS_ACK_TIMEOUT": "1h", "RADIATOR_STOMP_MAX_HEADERS": "many",
+                "RADIATOR_DEFAULTS_ACK_TIMEOUT": "1 h", "RADIATOR_STOMP_MAX_HEADERS": "many",
             ]
         )
         #expect(lines.first?.hasPrefix("r.toml:1: unknown table [x]") == true)
@@ -188,7 +189,8 @@ private func problems(
                 "RADIATOR_STORAGE_FSINK: sets no known key; did you mean \"RADIATOR_STORAGE_FSYNC\"?",
                 "RADIATOR_CREATE_ALLOW: a list cannot be set by the environment; set it in the file",
                 "RADIATOR_LISTEN_ADDRESS: [[listen]] cannot be set by the environment",
-                "RADIATOR_DEFAULTS_ACK_TIMEOUT: is known, but not supported by this version",
+                "RADIATOR_DEFAULTS_ACK_TIMEOUT: 1 h: expected a duration from 100ms to 8784h, in "
+                    + "quotes, such as \"10s\"; \"0s\" = never",
                 "RADIATOR_STOMP_MAX_HEADERS: many: expected a whole number from 1 to 10000",
             ]
         )

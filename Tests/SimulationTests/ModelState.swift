@@ -1,10 +1,15 @@
 import Base
+import LogStore
 
 /// One message's headers and body, which follow from a key, so that nobody has to keep them.
 struct Content: Equatable {
     let key: UInt64
     let headerBytes: Int
     let bodyBytes: Int
+    /// In ms since 1970; 0 = never.
+    var expires: UInt64 = 0
+    /// When it was sent, in ms since 1970.
+    var time: UInt64 = 0
 
     var byteCount: Int { headerBytes + bodyBytes }
     var headers: [UInt8] { Self.bytes(key, headerBytes) }
@@ -21,7 +26,7 @@ struct Content: Equatable {
 struct ModelEntry: Equatable {
     let sequence: UInt64
     let content: Content
-    var deliveryCount: UInt32 = 0
+    var requeue: Requeue?
 }
 
 /// One queue as the model knows it: entries in rising order.
@@ -52,7 +57,7 @@ enum Change {
     case delete(UInt32)
     case enqueue([(queue: UInt32, sequence: UInt64)], Content)
     case settle(UInt32, UInt64)
-    case requeue(UInt32, UInt64, UInt32)
+    case requeue(UInt32, UInt64, Requeue)
     case purge(UInt32, below: UInt64)
 }
 
@@ -65,8 +70,8 @@ extension Change: CustomStringConvertible {
             "send \(content.byteCount) bytes as "
                 + entries.map { "\($0.queue):\($0.sequence)" }.joined(separator: ", ")
         case .settle(let queue, let sequence): "settle \(queue):\(sequence)"
-        case .requeue(let queue, let sequence, let count):
-            "requeue \(queue):\(sequence), delivered \(count) times"
+        case .requeue(let queue, let sequence, let requeue):
+            "requeue \(queue):\(sequence), \(requeue)"
         case .purge(let queue, let end): "purge queue \(queue) below \(end)"
         }
     }
@@ -92,9 +97,9 @@ struct ModelState: Equatable {
         case .settle(let id, let sequence):
             guard let index = queues[id]?.index(of: sequence) else { return }
             queues[id]?.entries.remove(at: index)
-        case .requeue(let id, let sequence, let count):
+        case .requeue(let id, let sequence, let requeue):
             guard let index = queues[id]?.index(of: sequence) else { return }
-            queues[id]?.entries[index].deliveryCount = count
+            queues[id]?.entries[index].requeue = requeue
         case .purge(let id, let end):
             guard let count = queues[id]?.lowerBound(end) else { return }
             queues[id]?.entries.removeFirst(count)

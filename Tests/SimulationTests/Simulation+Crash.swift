@@ -198,9 +198,25 @@ extension Simulation {
                     text: "queue \(id.value) has \(queue.entries.count) entries, but says \(depth)"
                 )
             }
+            try checkTimes(id, queue)
             state.queues[id.value] = queue
         }
         return state
+    }
+
+    /// No entry may expire, or have been taken, before the bound of its run.
+    private func checkTimes(_ id: QueueID, _ queue: ModelQueue) throws {
+        let runs = store.times(id)
+        for entry in queue.entries {
+            guard let run = runs.last(where: { $0.first.value <= entry.sequence }),
+                run.taken <= entry.content.time,
+                entry.content.expires == 0 || run.expires <= entry.content.expires
+            else {
+                throw SimulationFailure(
+                    text: "queue \(id.value): the bounds \(runs) do not hold for \(entry)"
+                )
+            }
+        }
     }
 
     private func readRun(
@@ -213,11 +229,13 @@ extension Simulation {
             from: EntrySequence(from),
             messagesMax: 64,
             bytesMax: 1 << 20
-        ) { sequence, deliveryCount, headers, body in
+        ) { entry, headers, body in
             entries.append(
                 FetchedEntry(
-                    sequence: sequence.value,
-                    deliveryCount: deliveryCount,
+                    sequence: entry.sequence.value,
+                    requeue: entry.requeue,
+                    time: entry.time,
+                    expires: entry.expires,
                     headers: headers.withUnsafeBytes { Array($0) },
                     body: body.withUnsafeBytes { Array($0) }
                 )
@@ -258,7 +276,7 @@ extension Simulation {
         return ModelEntry(
             sequence: entry.sequence,
             content: content,
-            deliveryCount: entry.deliveryCount
+            requeue: entry.requeue
         )
     }
 }

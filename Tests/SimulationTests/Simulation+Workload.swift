@@ -80,13 +80,17 @@ extension Simulation {
 
     /// Appends a message and says what that changed.
     private func enqueueChange(_ queues: [UInt32], _ content: Content) -> Change? {
+        var content = content
+        content.time = wall.milliseconds
+        content.expires = random.oneIn(3) ? wall.milliseconds + 1 + random.next() % 100_000 : 0
         let (headers, body) = (content.headers, content.body)
         if queues.count == 1, random.oneIn(2) {
             let sequence = store.enqueue(
                 headers: headers.span.bytes,
                 body: body.span.bytes,
                 to: QueueID(queues[0]),
-                at: wall
+                at: wall,
+                expires: content.expires
             )
             return sequence.map { noted([(queues[0], $0.value)], content) }
         }
@@ -94,7 +98,8 @@ extension Simulation {
             headers: headers.span.bytes,
             body: body.span.bytes,
             toAll: queues.map { QueueID($0) },
-            at: wall
+            at: wall,
+            expires: content.expires
         )
         return noted(zip(queues, sequences).map { ($0, $1.value) }, content)
     }
@@ -144,9 +149,17 @@ extension Simulation {
             let entry = history.current.queues[id]?.entries.randomElement(using: &random)
         else { return nil }
         counts[.requeues] += 1
-        let count = entry.deliveryCount + 1
-        store.requeue(QueueID(id), EntrySequence(entry.sequence), deliveryCount: count)
-        return .requeue(id, entry.sequence, count)
+        return requeueChange(id, entry)
+    }
+
+    private func requeueChange(_ id: UInt32, _ entry: ModelEntry) -> Change {
+        let requeue = Requeue(
+            deliveryCount: (entry.requeue?.deliveryCount ?? 0) + 1,
+            isRejected: random.oneIn(8),
+            due: random.oneIn(2) ? 0 : wall.milliseconds + random.next() % 100_000
+        )
+        store.requeue(QueueID(id), EntrySequence(entry.sequence), requeue)
+        return .requeue(id, entry.sequence, requeue)
     }
 
     func requeue() {
@@ -198,9 +211,7 @@ extension Simulation {
         let left = history.current.queues[id]?.entries.filter { !settled.contains($0) }
         guard let entry = left?.randomElement(using: &random) else { return nil }
         counts[.requeues] += 1
-        let count = entry.deliveryCount + 1
-        store.requeue(QueueID(id), EntrySequence(entry.sequence), deliveryCount: count)
-        return .requeue(id, entry.sequence, count)
+        return requeueChange(id, entry)
     }
 
     // MARK: - Fetching
@@ -231,11 +242,13 @@ extension Simulation {
             from: EntrySequence(from),
             messagesMax: messagesMax,
             bytesMax: bytesMax
-        ) { sequence, deliveryCount, headers, body in
+        ) { entry, headers, body in
             entries.append(
                 FetchedEntry(
-                    sequence: sequence.value,
-                    deliveryCount: deliveryCount,
+                    sequence: entry.sequence.value,
+                    requeue: entry.requeue,
+                    time: entry.time,
+                    expires: entry.expires,
                     headers: headers.copied,
                     body: body.copied
                 )
@@ -269,7 +282,9 @@ extension Simulation {
         result.items.map { item in
             FetchedEntry(
                 sequence: item.sequence.value,
-                deliveryCount: item.deliveryCount,
+                requeue: item.entry.requeue,
+                time: item.entry.time,
+                expires: item.entry.expires,
                 headers: Array(result.bytes[item.headers]),
                 body: Array(result.bytes[item.body])
             )
@@ -292,7 +307,7 @@ extension Simulation {
             )
         }
         for (entry, model) in zip(entries, expected) {
-            guard entry.matches(model.content), entry.deliveryCount == model.deliveryCount else {
+            guard entry.matches(model.content), entry.requeue == model.requeue else {
                 throw SimulationFailure(
                     text: "a fetch of queue \(id) brought entry \(entry.sequence) with wrong bytes"
                 )
@@ -308,12 +323,15 @@ extension Simulation {
 /// One entry as a fetch brought it.
 struct FetchedEntry {
     let sequence: UInt64
-    let deliveryCount: UInt32
+    let requeue: Requeue?
+    let time: UInt64
+    let expires: UInt64
     let headers: [UInt8]
     let body: [UInt8]
 
     func matches(_ content: Content) -> Bool {
-        headers == content.headers && body == content.body
+        headers == content.headers && body == content.body && time == content.time
+            && expires == content.expires
     }
 }
 

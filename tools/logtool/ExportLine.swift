@@ -36,12 +36,13 @@ enum ExportLine {
         line.openObject()
         line.field("kind", "message")
         line.field("time_ms", message.time.milliseconds)
+        line.write(expires: message.expires)
         line.openArray("entries")
         for entry in entries {
             line.openObject()
             line.field("queue", entry.name)
             line.field("sequence", entry.sequence.value)
-            line.field("delivery_count", entry.deliveryCount)
+            line.write(entry.requeue ?? Requeue(deliveryCount: 0))
             line.closeObject()
         }
         line.closeArray()
@@ -80,7 +81,9 @@ enum ExportLine {
 
     struct Message {
         let time: WallTime
-        let entries: [(queue: String, sequence: EntrySequence, deliveryCount: UInt32)]
+        /// In ms since 1970; 0 = never.
+        let expires: UInt64
+        let entries: [(queue: String, sequence: EntrySequence, requeue: Requeue?)]
         let headers: [UInt8]
         let body: [UInt8]
     }
@@ -100,6 +103,7 @@ enum ExportLine {
             return .message(
                 Message(
                     time: WallTime(milliseconds: try number(value, "time_ms", 0...(.max))),
+                    expires: try optional(value, "expires_ms", 0...(.max)),
                     entries: try entries(value),
                     headers: try headers(value),
                     body: try body(value)
@@ -149,7 +153,7 @@ enum ExportLine {
 
     private static func entries(
         _ value: JSONValue
-    ) throws -> [(queue: String, sequence: EntrySequence, deliveryCount: UInt32)] {
+    ) throws -> [(queue: String, sequence: EntrySequence, requeue: Requeue?)] {
         guard let items = value["entries"]?.array,
             (1...MessageRecord.entriesMax).contains(items.count)
         else {
@@ -162,11 +166,25 @@ enum ExportLine {
                 throw ToolFailure("\"entries\" names \(name) twice")
             }
             let sequence = try number(item, "sequence", 1...(.max - 1))
-            let count =
-                item["delivery_count"] == nil
-                ? 0 : try number(item, "delivery_count", 0...UInt64(UInt32.max))
-            return (name, EntrySequence(sequence), UInt32(count))
+            let requeue = Requeue(
+                deliveryCount: UInt32(
+                    try optional(item, "delivery_count", 0...UInt64(Int32.max))
+                ),
+                isRejected: item["rejected"]?.flag == true,
+                due: try optional(item, "due_ms", 0...UInt64(UInt32.max) * 1000)
+            )
+            let isNew = requeue == Requeue(deliveryCount: 0)
+            return (name, EntrySequence(sequence), isNew ? nil : requeue)
         }
+    }
+
+    /// A number that is 0 where it is left out.
+    private static func optional(
+        _ value: JSONValue,
+        _ name: StaticString,
+        _ range: ClosedRange<UInt64>
+    ) throws -> UInt64 {
+        value[name] == nil ? 0 : try number(value, name, range)
     }
 
     private static func headers(_ value: JSONValue) throws -> [UInt8] {
@@ -198,5 +216,19 @@ enum ExportLine {
             throw ToolFailure("\"\(name)\" is no base 64")
         }
         return bytes
+    }
+}
+
+extension JSONLine {
+    /// When a message expires; nothing if it never does.
+    mutating func write(expires: UInt64) {
+        if expires > 0 { field("expires_ms", expires) }
+    }
+
+    /// How an entry came back.
+    mutating func write(_ requeue: Requeue) {
+        field("delivery_count", requeue.deliveryCount)
+        if requeue.isRejected { field("rejected", true) }
+        if requeue.dueSeconds > 0 { field("due_ms", requeue.dueMilliseconds) }
     }
 }

@@ -125,14 +125,15 @@ struct Import: ParsableCommand {
                 counts.queues.insert(entry.queue)
                 return (
                     queue: builder.queue(entry.queue, next: entry.sequence),
-                    deliveryCount: entry.deliveryCount
+                    requeue: entry.requeue
                 )
             }
             try builder.append(
                 headers: message.headers.span.bytes,
                 body: message.body.span.bytes,
                 to: targets,
-                at: message.time
+                at: message.time,
+                expires: message.expires
             )
             counts.messages += 1
             counts.openMessages? += 1

@@ -10,6 +10,8 @@ indirect enum JSONValue {
     case bool(Bool)
     case null
 
+    var flag: Bool? { if case .bool(let flag) = self { flag } else { nil } }
+
     subscript(name: StaticString) -> JSONValue? {
         guard case .object(let fields) = self else { return nil }
         return fields.first { $0.name.elementsEqual(name.description.utf8) }?.value

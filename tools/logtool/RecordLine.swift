@@ -109,7 +109,7 @@ struct RecordLine {
         case .requeue(let requeue):
             queue(requeue.queue, name)
             line.field("sequence", requeue.sequence)
-            line.field("delivery_count", requeue.deliveryCount)
+            line.write(requeue.requeue)
         case .queue(let record):
             line.field("queue_id", record.queue.value)
             line.field("queue", record.name)
@@ -136,6 +136,7 @@ struct RecordLine {
     ) {
         line.field("time", CivilTime.stamp(message.timeMilliseconds))
         line.field("time_ms", message.timeMilliseconds)
+        line.write(expires: message.expiresMilliseconds)
         line.openArray("entries")
         for index in 0..<message.entryCount {
             let (id, sequence) = message.entry(index, in: bytes)

@@ -17,23 +17,38 @@ import DequeModule
 /// Confinement: broker loop.
 final class Dispatcher {
     let store: any MessageStore
+    let registry: DestinationRegistry
+    /// When the call began that is carried out.
+    var now: Instant
     var effects: [Effect] = []
     var stats = BrokerStats()
     /// Subscribers of topics looked after since the effects were taken.
     var workCount = 0
     /// Why the store ended; from then on nothing is delivered.
     private(set) var failure: String?
+    /// Why the store takes no new messages now.
+    var sendsRefused: String?
+    var timers = Timers()
+    /// Queues to serve, and whose dying entries to bury, when what is going on is done.
+    private var deferred: [Queue] = []
 
     /// Queues with entries that are not durable yet, once for each group that touched them.
-    private var awaited = Deque<(append: AppendID, queue: Queue)>()
+    var awaited = Deque<(append: AppendID, queue: Queue)>()
     /// The last ticket or moment given out; orders waiting places and ends of credit.
     private var moment: UInt64 = 0
     /// Bytes of all messages fetched and not delivered.
-    private var fetchedBytes = 0
-    private let fetchedBytesMax: Int
+    var fetchedBytes = 0
+    let fetchedBytesMax: Int
 
-    init(store: any MessageStore, fetchedBytesMax: Int) {
+    init(
+        store: any MessageStore,
+        registry: DestinationRegistry,
+        fetchedBytesMax: Int,
+        now: Instant
+    ) {
         self.store = store
+        self.registry = registry
+        self.now = now
         self.fetchedBytesMax = fetchedBytesMax
     }
 
@@ -47,57 +62,93 @@ final class Dispatcher {
 
     // MARK: Serving
 
+    /// Has a queue served once what is going on is done.
+    ///
+    /// What happens to one message may bring another one to another queue, whose subscribers must not
+    /// be served in the middle of that.
+    func deferServing(_ queue: Queue) {
+        guard !queue.isDeferred else { return }
+        queue.isDeferred = true
+        deferred.append(queue)
+    }
+
+    /// Serves the queues that wait for it; call when nothing else is going on.
+    func serveDeferred() {
+        var index = 0
+        while index < deferred.count {
+            let queue = deferred[index]
+            index += 1
+            queue.isDeferred = false
+            buryDying(queue)
+            serve(queue)
+        }
+        deferred.removeAll(keepingCapacity: deferred.count < 64)
+    }
+
     /// Delivers what the queue has ready to those who wait, longest first.
     func serve(_ queue: Queue) {
-        while let subscription = queue.waiting.first() {
+        while let feed = queue.waiting.first() {
             guard bringFront(of: queue) else { return }
             queue.waiting.removeFirst()
-            deliver(from: queue, to: subscription)
-            if subscription.isFree { wait(subscription, for: queue) }
+            deliver(from: queue, to: feed)
+            if feed.isFree { wait(feed, for: queue) }
         }
     }
 
-    /// Delivers to a session that regained credit or room, its subscriptions in turn; who is still
-    /// free afterwards waits.
+    /// Delivers to a session that regained credit or room, its feeds in turn; who is still free
+    /// afterwards waits.
     func serve(_ session: Session) {
         guard failure == nil, session.takesDeliveries else { return }
-        let count = session.subscriptions.count
+        let count = session.feeds.count
         var index = session.nextInTurn
         var misses = 0
         while misses < count, session.takesDeliveries {
             if !session.hasSharedCredit && session.independentCount == 0 { return }
-            let subscription = session.subscriptions[index]
-            if serveOne(subscription) { misses = 0 } else { misses += 1 }
+            let feed = session.feeds[index]
+            if serveOne(feed) { misses = 0 } else { misses += 1 }
             index = index + 1 == count ? 0 : index + 1
         }
-        for subscription in session.subscriptions { waitIfFree(subscription) }
+        for feed in session.feeds { waitIfFree(feed) }
     }
 
-    /// Delivers to a subscription that regained credit of its own; if still free it waits.
+    /// Delivers to a subscription that regained credit of its own, its feeds in turn; if still free it
+    /// waits.
     func serve(_ subscription: Subscription) {
-        while serveOne(subscription) {}
-        waitIfFree(subscription)
+        if subscription.feeds.count == 1 {
+            while serveOne(subscription.feeds[0]) {}
+        } else {
+            serveInTurn(subscription)
+        }
+        for feed in subscription.feeds { waitIfFree(feed) }
     }
 
-    private func serveOne(_ subscription: Subscription) -> Bool {
-        guard case .queue(let queue) = subscription.source, subscription.isFree,
-            bringFront(of: queue)
-        else { return false }
-        deliver(from: queue, to: subscription)
+    private func serveInTurn(_ subscription: Subscription) {
+        let feeds = subscription.feeds
+        guard !feeds.isEmpty else { return }
+        let last = subscription.session.lastServed
+        var index = feeds.firstIndex { $0.number > last } ?? 0
+        var misses = 0
+        while misses < feeds.count, subscription.isFree {
+            if serveOne(feeds[index]) { misses = 0 } else { misses += 1 }
+            index = index + 1 == feeds.count ? 0 : index + 1
+        }
+    }
+
+    private func serveOne(_ feed: Feed) -> Bool {
+        guard case .queue(let queue) = feed.source, feed.isFree, bringFront(of: queue) else {
+            return false
+        }
+        deliver(from: queue, to: feed)
         return true
     }
 
-    private func waitIfFree(_ subscription: Subscription) {
-        guard case .queue(let queue) = subscription.source else { return }
-        if subscription.isFree && !subscription.isWaiting { wait(subscription, for: queue) }
+    private func waitIfFree(_ feed: Feed) {
+        guard case .queue(let queue) = feed.source else { return }
+        if feed.isFree && !feed.isWaiting { wait(feed, for: queue) }
     }
 
-    private func wait(_ subscription: Subscription, for queue: Queue) {
-        queue.waiting.join(
-            subscription,
-            ticket: nextMoment(),
-            subscriberCount: queue.subscriberCount
-        )
+    private func wait(_ feed: Feed, for queue: Queue) {
+        queue.waiting.join(feed, ticket: nextMoment(), subscriberCount: queue.subscriberCount)
     }
 
     private func nextMoment() -> UInt64 {
@@ -107,8 +158,9 @@ final class Dispatcher {
 
     // MARK: Delivering
 
-    private func deliver(from queue: Queue, to subscription: Subscription) {
+    private func deliver(from queue: Queue, to feed: Feed) {
         let item = queue.takeFront()
+        let subscription = feed.subscription
         let session = subscription.session
         let bytes = item.message.byteCount
         let number = session.nextDelivery()
@@ -116,8 +168,11 @@ final class Dispatcher {
         subscription.inFlight.append(
             InFlight(
                 number: number,
+                queue: queue.id,
                 sequence: item.sequence,
                 bytes: bytes,
+                time: item.time,
+                deadline: lease(of: subscription, queue),
                 redeliveries: item.deliveryCount,
                 message: queue.isPersistent ? nil : item.message
             )
@@ -125,8 +180,8 @@ final class Dispatcher {
         queue.inFlightCount += 1
         queue.inFlightBytes += bytes
         charge(subscription, bytes: item.message.footprint)
-        session.lastServed = subscription.id
-        subscription.ticket = 0
+        session.lastServed = feed.number
+        feed.ticket = 0
         stats.deliveries += 1
         if item.deliveryCount > 0 { stats.redeliveries += 1 }
         effects.append(
@@ -143,6 +198,21 @@ final class Dispatcher {
                 )
             )
         )
+    }
+
+    /// When a delivery goes back that nobody answers; the subscription's timer is set to look then.
+    @inline(__always)
+    private func lease(of subscription: Subscription, _ queue: Queue) -> MonotonicTime {
+        if subscription.mode == .auto { return .never }
+        var timeout = subscription.ackTimeout ?? queue.policy.ackTimeout
+        if timeout == .zero { return .never }
+        // The server drops a client whose heart-beats fail to come, so while the session lasts they
+        // come, and renew the lease.
+        if subscription.session.hasHeartBeats { timeout = max(timeout, queue.policy.ackTimeoutMax) }
+        let deadline = now.monotonic.advanced(by: timeout)
+        if let timer = subscription.timer, timer <= deadline { return deadline }
+        setTimer(of: subscription, at: deadline)
+        return deadline
     }
 
     /// Takes the credit and room of one delivery, and notes the moment they run out.
@@ -163,7 +233,7 @@ final class Dispatcher {
         addUnwritten(bytes, to: session)
     }
 
-    private func addUnwritten(_ bytes: Int, to session: Session) {
+    func addUnwritten(_ bytes: Int, to session: Session) {
         let tookDeliveries = session.takesDeliveries
         session.addUnwritten(bytes)
         if tookDeliveries && !session.takesDeliveries { session.filledAt = nextMoment() }
@@ -180,7 +250,8 @@ final class Dispatcher {
     }
 
     /// Marks a row that left the in-flight table as done.
-    func settle(_ row: InFlight, of subscription: Subscription, _ queue: Queue) {
+    func settle(_ row: InFlight, of subscription: Subscription) {
+        guard let queue = subscription.feed(of: row.queue)?.queue else { return }
         release(row, of: subscription, queue)
         stats.settles += 1
         if queue.isPersistent, failure == nil {
@@ -188,96 +259,88 @@ final class Dispatcher {
         }
     }
 
-    /// Returns rows that left the in-flight table to their places.
+    /// Returns rows that left the in-flight table to their places, or sets those aside that nobody is to
+    /// get again.
     ///
-    /// Delivers nothing.
-    func giveBack(_ rows: [InFlight], of subscription: Subscription, _ queue: Queue) {
-        guard !rows.isEmpty else { return }
-        for row in rows { release(row, of: subscription, queue) }
+    /// Delivers nothing. Returns the queues that they came from.
+    @discardableResult
+    func giveBack(
+        _ rows: [InFlight],
+        of subscription: Subscription,
+        isRejected: Bool = false
+    ) -> [Queue] {
+        guard let first = rows.first else { return [] }
         stats.returns += rows.count
-        let rising = rows.sorted { $0.sequence < $1.sequence }
-        guard queue.isPersistent else {
+        guard rows.contains(where: { $0.queue != first.queue }) else {
+            guard let queue = subscription.feed(of: first.queue)?.queue else { return [] }
+            giveBack(rows, of: subscription, queue, isRejected: isRejected)
+            return [queue]
+        }
+        var queues: [Queue] = []
+        for (id, rows) in Dictionary(grouping: rows, by: \.queue).sorted(by: { $0.key < $1.key }) {
+            guard let queue = subscription.feed(of: id)?.queue else { continue }
+            giveBack(rows, of: subscription, queue, isRejected: isRejected)
+            queues.append(queue)
+        }
+        return queues
+    }
+
+    private func giveBack(
+        _ rows: [InFlight],
+        of subscription: Subscription,
+        _ queue: Queue,
+        isRejected: Bool
+    ) {
+        for row in rows { release(row, of: subscription, queue) }
+        var placed: [InFlight] = []
+        for row in rows.sorted(by: { $0.sequence < $1.sequence }) {
+            let count = row.redeliveries + 1
+            var due = MonotonicTime(nanoseconds: 0)
+            if let reason = queue.death(isRejected: isRejected, deliveryCount: count) {
+                queue.setDying(row.dying(reason))
+                deferServing(queue)
+            } else {
+                let delay = queue.delay(of: count)
+                if delay == .zero {
+                    placed.append(row)
+                } else {
+                    due = now.monotonic.advanced(by: delay)
+                    queue.delayed.insert(row.delayed(until: due))
+                    setTimer(of: queue, at: due)
+                }
+            }
+            guard queue.isPersistent, failure == nil else { continue }
+            store.requeue(
+                queue.id,
+                RequeuedEntry(
+                    sequence: row.sequence,
+                    deliveryCount: count,
+                    isRejected: isRejected,
+                    due: due.nanoseconds == 0
+                        ? 0 : now.wall.milliseconds + due.since(now.monotonic).milliseconds
+                )
+            )
+        }
+        putBack(placed, in: queue)
+    }
+
+    private func putBack(_ rows: [InFlight], in queue: Queue) {
+        if rows.isEmpty { return }
+        if queue.isPersistent {
             queue.putBack(
-                rising.compactMap { row in
-                    row.message.map {
-                        FetchedMessage(
-                            sequence: row.sequence,
-                            deliveryCount: row.redeliveries + 1,
-                            message: $0
-                        )
-                    }
+                rows.map {
+                    Queue.Returned(sequence: $0.sequence, deliveryCount: $0.redeliveries + 1)
                 }
             )
-            return
+        } else {
+            queue.putBack(rows.compactMap(\.item))
         }
-        if failure == nil {
-            for row in rising {
-                store.requeue(queue.id, row.sequence, deliveryCount: row.redeliveries + 1)
-            }
-        }
-        queue.putBack(
-            rising.map {
-                Queue.Returned(sequence: $0.sequence, deliveryCount: $0.redeliveries + 1)
-            }
-        )
     }
 
     /// Lets go of what was fetched for a queue that nobody is subscribed to any more.
     func lastSubscriberLeft(_ queue: Queue) {
         queue.waiting.removeAll()
         fetchedBytes -= queue.forgetFetched()
-    }
-
-    // MARK: The store
-
-    /// Makes the front of the queue ready if that is possible at once.
-    private func bringFront(of queue: Queue) -> Bool {
-        if queue.frontIsReady { return failure == nil }
-        guard queue.isPersistent, failure == nil else { return false }
-        while let (from, limit) = queue.wantedFetch(bytesMax: fetchBytes) {
-            queue.fetchOpened(from: from)
-            guard case .now(let run) = store.fetch(queue.id, from: from, limit: limit) else {
-                return false
-            }
-            take(run, for: queue)
-            if queue.frontIsReady { return true }
-            // A run that goes nowhere would be asked for again for ever.
-            guard run.next > from else { return false }
-        }
-        return false
-    }
-
-    private var fetchBytes: Int {
-        // One message comes even past the limit, so that every queue can go on.
-        fetchedBytes < fetchedBytesMax ? Queue.fetchBytesMax : 1
-    }
-
-    private func take(_ run: FetchedRun, for queue: Queue) {
-        let before = queue.readyBytes
-        stats.unreadableEntries += queue.fetched(run)
-        fetchedBytes += queue.readyBytes - before
-        if queue.policy.overflow == .dropOldest { trim(queue) }
-    }
-
-    /// Takes in the run of a fetch that was open.
-    func fetched(_ run: FetchedRun, for queue: Queue) {
-        guard failure == nil else { return }
-        take(run, for: queue)
-        serve(queue)
-    }
-
-    /// Notes an entry that the store took.
-    func appended(_ sequence: EntrySequence, to queue: Queue, coveredBy append: AppendID) {
-        if queue.appended(sequence, coveredBy: append) { awaited.append((append, queue)) }
-    }
-
-    func becameDurable(upTo append: AppendID) {
-        guard failure == nil else { return }
-        while let first = awaited.first, first.append <= append {
-            awaited.removeFirst()
-            first.queue.becameDurable(upTo: append)
-            serve(first.queue)
-        }
     }
 
     /// Ends all deliveries, also those that nobody has taken yet.
@@ -288,140 +351,5 @@ final class Dispatcher {
             if case .deliver = effect { true } else { false }
         }
         effects.append(.storeFailed(reason))
-    }
-
-    // MARK: Overflow
-
-    /// Drops the oldest entries that are not in flight until a `drop_oldest` queue is within its
-    /// limits.
-    ///
-    /// Entries of a persistent queue must be read before they can be dropped, for which of them are
-    /// settled stands in the log: such a queue is over its limit while it reads from the disk.
-    func trim(_ queue: Queue) {
-        while queue.isOver(queue.depth(in: store)) {
-            if queue.isPersistent, let first = queue.returned.first,
-                queue.ready.isEmpty || first.sequence < queue.ready[0].sequence
-            {
-                guard queue.fetch == .none else { return }
-                queue.returned.removeFirst()
-                drop(first.sequence, bytes: nil, from: queue)
-            } else if !queue.ready.isEmpty {
-                let item = queue.takeFront()
-                let bytes = item.message.byteCount
-                if queue.isPersistent { fetchedBytes -= bytes }
-                drop(item.sequence, bytes: bytes, from: queue)
-            } else if let (from, limit) = queue.wantedTrimFetch() {
-                queue.fetchOpened(from: from)
-                guard case .now(let run) = store.fetch(queue.id, from: from, limit: limit) else {
-                    return
-                }
-                let before = queue.readyBytes
-                stats.unreadableEntries += queue.fetched(run)
-                fetchedBytes += queue.readyBytes - before
-                guard run.next > from else { return }
-            } else {
-                return
-            }
-        }
-    }
-
-    private func drop(_ sequence: EntrySequence, bytes: Int?, from queue: Queue) {
-        stats.queueDrops += 1
-        if queue.isPersistent {
-            store.settle(queue.id, sequence, bytes: bytes, reason: .dropped)
-        }
-    }
-
-    // MARK: Topics
-
-    /// Sends a message to all subscribers of a topic, or has it wait for those who do not read.
-    func publish(_ message: Message, to topic: Topic) {
-        guard failure == nil else { return }
-        let sequence = topic.takeSequence()
-        workCount += topic.subscribers.count
-        var kept: Message?
-        for subscription in topic.subscribers where !subscription.session.isFailed {
-            if subscription.session.takesDeliveries && subscription.backlog.isEmpty {
-                deliver(message, sequence, from: topic, to: subscription)
-                continue
-            }
-            let item = kept ?? message.compacted()
-            kept = item
-            keep(TopicBacklog.Item(sequence: sequence, message: item), for: subscription, topic)
-        }
-    }
-
-    /// Sends what waited for a subscriber of a topic, while there is room.
-    func drainBacklog(of subscription: Subscription) {
-        guard failure == nil, case .topic(let topic) = subscription.source else { return }
-        while subscription.session.takesDeliveries, let item = subscription.backlog.popFirst() {
-            deliver(item.message, item.sequence, from: topic, to: subscription)
-        }
-    }
-
-    private func keep(
-        _ item: TopicBacklog.Item,
-        for subscription: Subscription,
-        _ topic: Topic
-    ) {
-        let room = topic.policy.bufferBytes
-        let bytes = item.message.footprint
-        guard subscription.backlog.bytes + bytes > room else {
-            subscription.backlog.append(item)
-            return
-        }
-        switch topic.policy.slowConsumer {
-        case .drop:
-            guard bytes <= room else {
-                stats.topicDrops += 1
-                return
-            }
-            while subscription.backlog.bytes + bytes > room,
-                subscription.backlog.popFirst() != nil
-            {
-                stats.topicDrops += 1
-            }
-            subscription.backlog.append(item)
-        case .disconnect:
-            fail(
-                subscription.session,
-                BrokerError(
-                    .limitReached,
-                    "too slow a reader of \(topic.name): buffer = \(room) bytes are waiting"
-                )
-            )
-        }
-    }
-
-    private func deliver(
-        _ message: Message,
-        _ sequence: EntrySequence,
-        from topic: Topic,
-        to subscription: Subscription
-    ) {
-        addUnwritten(message.footprint, to: subscription.session)
-        stats.topicDeliveries += 1
-        effects.append(
-            .deliver(
-                Delivery(
-                    session: subscription.session.id,
-                    subscription: subscription.id,
-                    number: nil,
-                    settlesWhenWritten: false,
-                    id: MessageID(queue: topic.id, sequence: sequence),
-                    destination: topic.destination,
-                    redeliveries: 0,
-                    message: message
-                )
-            )
-        )
-    }
-
-    /// Tells a session to go; it gets nothing any more.
-    func fail(_ session: Session, _ error: BrokerError) {
-        guard !session.isFailed else { return }
-        session.isFailed = true
-        for subscription in session.subscriptions { subscription.backlog.removeAll() }
-        effects.append(.fail(session.id, error))
     }
 }

@@ -12,13 +12,22 @@ struct InFlight {
     }
 
     let number: DeliveryNumber
+    let queue: QueueID
     let sequence: EntrySequence
     let bytes: Int
+    /// When the message was taken, in ms since 1970.
+    let time: UInt64
+    /// When it goes back if nobody answered; `.max` = never.
+    let deadline: MonotonicTime
     /// Deliveries of the entry before this one.
     let redeliveries: UInt32
     /// For memory queues, which have no other place for it while it is in flight.
     var message: Message?
     var state = State.delivered
+
+    var id: MessageID { MessageID(queue: queue, sequence: sequence) }
+
+    func isOverdue(_ now: MonotonicTime) -> Bool { state == .delivered && deadline <= now }
 }
 
 /// The deliveries in flight on one subscription, in the order of their numbers.
@@ -34,7 +43,7 @@ struct InFlightTable {
     /// The last delivery of each entry, once one was asked for that is not near the front.
     ///
     /// Rows that are gone stay in it until it is much larger than the table.
-    private var numbers: [EntrySequence: DeliveryNumber]?
+    private var numbers: [MessageID: DeliveryNumber]?
 
     /// Rows that are looked through one by one before `numbers` is worth its memory.
     private static let searchedRowsMax = 16
@@ -45,7 +54,7 @@ struct InFlightTable {
     mutating func append(_ row: InFlight) {
         rows.append(row)
         guard let count = numbers?.count else { return }
-        numbers?[row.sequence] = row.number
+        numbers?[row.id] = row.number
         if count > 2 * rows.count + 64 { numbers = nil }
     }
 
@@ -58,27 +67,25 @@ struct InFlightTable {
     /// The row of the entry's delivery, if nothing has claimed it.
     ///
     /// O(log n), amortised.
-    mutating func index(of sequence: EntrySequence) -> Int? {
+    mutating func index(of message: MessageID) -> Int? {
         let near = rows.prefix(Self.searchedRowsMax)
-        if let index = near.firstIndex(where: {
-            $0.sequence == sequence && $0.state == .delivered
-        }) {
+        if let index = near.firstIndex(where: { $0.id == message && $0.state == .delivered }) {
             return index
         }
         guard rows.count > Self.searchedRowsMax else { return nil }
-        guard let number = number(of: sequence), let index = row(of: number),
+        guard let number = number(of: message), let index = row(of: number),
             rows[index].state == .delivered
         else { return nil }
         return index
     }
 
-    private mutating func number(of sequence: EntrySequence) -> DeliveryNumber? {
-        if let numbers { return numbers[sequence] }
-        var made: [EntrySequence: DeliveryNumber] = [:]
+    private mutating func number(of message: MessageID) -> DeliveryNumber? {
+        if let numbers { return numbers[message] }
+        var made: [MessageID: DeliveryNumber] = [:]
         made.reserveCapacity(rows.count)
-        for row in rows where row.state != .gone { made[row.sequence] = row.number }
+        for row in rows where row.state != .gone { made[row.id] = row.number }
         numbers = made
-        return made[sequence]
+        return made[message]
     }
 
     /// Takes one row off.
@@ -132,6 +139,32 @@ struct InFlightTable {
     mutating func takeAll() -> [InFlight] {
         defer { self = InFlightTable() }
         return rows.filter { $0.state != .gone }
+    }
+
+    /// Takes off what a client did not answer in time, but what a transaction holds: that one's age is
+    /// bounded, too.
+    ///
+    /// O(deliveries in flight).
+    mutating func takeOverdue(_ now: MonotonicTime) -> [InFlight] {
+        guard rows.contains(where: { $0.isOverdue(now) }) else { return [] }
+        var overdue: [InFlight] = []
+        var kept = Deque<InFlight>()
+        kept.reserveCapacity(rows.count)
+        for row in rows where row.state != .gone {
+            if row.isOverdue(now) { overdue.append(row) } else { kept.append(row) }
+        }
+        rows = kept
+        gaps = 0
+        if rows.isEmpty { numbers = nil }
+        return overdue
+    }
+
+    /// When the next lease ends; nil if none does.
+    ///
+    /// O(deliveries in flight).
+    var nextDeadline: MonotonicTime? {
+        rows.lazy.filter { $0.state != .gone && $0.deadline.nanoseconds < .max }
+            .map(\.deadline).min()
     }
 
     // MARK: Transactions

@@ -6,26 +6,26 @@ import DequeModule
 /// away when the front reaches them, or when they outnumber the subscribers.
 struct WaitingLine {
     private struct Place {
-        let subscription: Subscription
+        let feed: Feed
         let ticket: UInt64
     }
 
     private var places = Deque<Place>()
 
-    /// Puts a subscription at the end under a ticket that is higher than any before.
-    mutating func join(_ subscription: Subscription, ticket: UInt64, subscriberCount: Int) {
+    /// Puts a feed at the end under a ticket that is higher than any before.
+    mutating func join(_ feed: Feed, ticket: UInt64, subscriberCount: Int) {
         if places.count > 2 * subscriberCount + 8 {
-            places.removeAll { !$0.subscription.holds($0.ticket) }
+            places.removeAll { !$0.feed.holds($0.ticket) }
         }
-        subscription.ticket = ticket
-        places.append(Place(subscription: subscription, ticket: ticket))
+        feed.ticket = ticket
+        places.append(Place(feed: feed, ticket: ticket))
     }
 
     /// The one that has waited longest; it keeps its place.
-    mutating func first() -> Subscription? {
+    mutating func first() -> Feed? {
         while !places.isEmpty {
-            let subscription = places[0].subscription
-            if subscription.holds(places[0].ticket) { return subscription }
+            let feed = places[0].feed
+            if feed.holds(places[0].ticket) { return feed }
             places.removeFirst()
         }
         return nil
@@ -34,7 +34,7 @@ struct WaitingLine {
     /// Takes the one that `first` returned out of the line.
     mutating func removeFirst() {
         let place = places.removeFirst()
-        place.subscription.ticket = 0
+        place.feed.ticket = 0
     }
 
     mutating func removeAll() {

@@ -7,6 +7,7 @@ enum DestinationKind: String {
     case queue
     case fanout
     case topic
+    case temporary = "temp-queue"
 
     /// `/queue/`, as names begin.
     var prefix: String { "/\(rawValue)/" }
@@ -20,7 +21,7 @@ struct DestinationName {
     /// Longest name after the type; longer ones are nobody's intent and fill tables and log lines.
     static let lengthMax = 255
 
-    private static let kinds: [DestinationKind] = [.queue, .fanout, .topic]
+    private static let kinds: [DestinationKind] = [.queue, .fanout, .topic, .temporary]
 
     init(parsing text: String) throws(BrokerError) {
         guard let kind = Self.kinds.first(where: { text.hasPrefix($0.prefix) }) else {
@@ -37,7 +38,7 @@ struct DestinationName {
         if rest.contains(where: { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: ">") }) {
             throw BrokerError(
                 .badDestination,
-                "destination \(text): wildcards are not supported yet, and never for sending"
+                "destination \(text): wildcards are for subscribing only"
             )
         }
         guard rest.allSatisfy(Self.isAllowed) else {
@@ -57,7 +58,7 @@ struct DestinationName {
         text.dropFirst(kind.prefix.count).split(separator: ".", omittingEmptySubsequences: false)
     }
 
-    private static func isAllowed(_ byte: UInt8) -> Bool {
+    static func isAllowed(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
             UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"),
@@ -68,23 +69,23 @@ struct DestinationName {
     }
 
     private static func unknownKind(_ text: String) -> BrokerError {
-        if text.hasPrefix("/temp-queue/") {
-            return BrokerError(
-                .badDestination,
-                "destination \(text): temporary queues are not supported yet"
-            )
-        }
-        return BrokerError(
+        BrokerError(
             .badDestination,
-            "destination \(text.prefix(300)): names begin with /queue/, /fanout/ or /topic/"
+            "destination \(text.prefix(300)): names begin with /queue/, /fanout/, /topic/ or "
+                + "/temp-queue/"
         )
+    }
+
+    /// True for a name that only a pattern can have.
+    static func isPattern(_ text: String) -> Bool {
+        text.utf8.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: ">") }
     }
 }
 
 /// A pattern over names, as the configuration writes them; a name without `*` and `>` matches itself.
 struct DestinationPattern {
     let text: String
-    private let kind: DestinationKind
+    let kind: DestinationKind
     private let parts: [String]
     /// The pattern ends in `>`, which is not in `parts`.
     private let takesTail: Bool
@@ -112,9 +113,28 @@ struct DestinationPattern {
         self.takesTail = takesTail
     }
 
-    func matches(_ name: DestinationName) -> Bool {
-        guard name.kind == kind else { return false }
-        let nameParts = name.parts
+    /// A pattern as a client writes it, over queues or topics.
+    init(checking text: String) throws(BrokerError) {
+        try self.init(parsing: text)
+        let rest = text.utf8.dropFirst(kind.prefix.utf8.count)
+        let isWild = { (byte: UInt8) in byte == UInt8(ascii: "*") || byte == UInt8(ascii: ">") }
+        guard kind != .fanout, (1...DestinationName.lengthMax).contains(rest.count),
+            rest.allSatisfy({ isWild($0) || DestinationName.isAllowed($0) })
+        else {
+            throw BrokerError(
+                .badDestination,
+                "destination \(text.prefix(300)): a pattern stands for queues or topics; its parts "
+                    + "consist of letters, digits and _ - : @ /, or are * or a last >"
+            )
+        }
+    }
+
+    func matches(_ name: DestinationName) -> Bool { matches(name.text) }
+
+    /// Whether a well-formed name is covered.
+    func matches(_ name: String) -> Bool {
+        guard name.hasPrefix(kind.prefix) else { return false }
+        let nameParts = DestinationName.parts(of: name, kind: kind)
         guard takesTail ? nameParts.count > parts.count : nameParts.count == parts.count else {
             return false
         }

@@ -7,21 +7,38 @@ enum Destination {
     case topic(Topic)
 }
 
-/// All destinations: names to integers once, integers to destinations ever after.
+/// All destinations: names to integers once, integers to destinations from then on.
 ///
 /// Destinations are created from the settings and from what the store recovered at start, and later
-/// by being used where `[create] allow` covers the name. None is ever removed.
+/// by being used where `[create] allow` covers the name. What was created by being used goes when it
+/// was unused for long; temporary queues go with their session.
 ///
 /// Confinement: broker loop.
 final class DestinationRegistry {
-    private let store: any MessageStore
-    private let queuePolicies: DestinationPolicy<BrokerSettings.QueuePolicy>
-    private let topicPolicies: DestinationPolicy<BrokerSettings.TopicPolicy>
-    private let createAllow: [DestinationPattern]
-    private let destinationsMax: Int
+    let store: any MessageStore
+    private var queuePolicies: DestinationPolicy<BrokerSettings.QueuePolicy>
+    private var topicPolicies: DestinationPolicy<BrokerSettings.TopicPolicy>
+    private var createAllow: [DestinationPattern]
+    private var destinationsMax: Int
 
-    private var destinations: [Destination] = []
-    private var names: [String] = []
+    /// A place for a destination, under a new generation each time.
+    private struct Slot {
+        var destination: Destination?
+        var name: String
+        var generation: UInt32 = 0
+        /// The configuration names it, so that it stays.
+        var isDeclared: Bool
+        /// When it was seen in use last.
+        var lastUsed: MonotonicTime
+    }
+
+    private var slots: [Slot] = []
+    private var freeSlots: [Int] = []
+    private var declared: Set<String> = []
+    /// Where the search for what is unused goes on.
+    private var unusedCursor = 0
+    /// Destinations that were made since they were taken.
+    private var created: [DestinationID] = []
     private var identifiers: [String: DestinationID] = [:]
     private var persistentQueues: [QueueID: Queue] = [:]
     private var nextMemoryID = DestinationRegistry.memoryIDsBegin
@@ -52,7 +69,8 @@ final class DestinationRegistry {
         }
         createAllow = allowed
         destinationsMax = settings.limits.destinations
-        for queue in recovered { try adopt(queue) }
+        declared = Self.declaredNames(settings)
+        for queue in recovered { try adopt(queue, now: now) }
         for rule in settings.queues where !rule.isPattern {
             try createConfigured(rule.pattern, .queue, now: now)
         }
@@ -62,15 +80,61 @@ final class DestinationRegistry {
         for rule in settings.fanouts { try createFanout(rule, now: now) }
     }
 
-    subscript(id: DestinationID) -> Destination { destinations[Int(id.value)] }
+    private static func declaredNames(_ settings: BrokerSettings) -> Set<String> {
+        var names: Set<String> = []
+        for rule in settings.queues where !rule.isPattern { names.insert(rule.pattern) }
+        for rule in settings.topics where !rule.isPattern { names.insert(rule.pattern) }
+        for rule in settings.fanouts {
+            names.insert(rule.name)
+            names.formUnion(rule.children)
+        }
+        return names
+    }
 
-    func name(of id: DestinationID) -> String { names[Int(id.value)] }
+    /// Nil once it is gone.
+    subscript(id: DestinationID) -> Destination? {
+        guard id.slot < slots.count, slots[id.slot].generation == id.generation else { return nil }
+        return slots[id.slot].destination
+    }
+
+    /// O(1) and without touching the destination: one that goes takes its generation along.
+    func isAlive(_ id: DestinationID) -> Bool {
+        id.slot < slots.count && slots[id.slot].generation == id.generation
+    }
+
+    /// The name of a destination, or the last one's that had this place.
+    func name(of id: DestinationID) -> String {
+        id.slot < slots.count ? slots[id.slot].name : ""
+    }
+
+    func exists(_ name: String) -> Bool { identifiers[name] != nil }
 
     func queue(_ id: QueueID) -> Queue? { persistentQueues[id] }
 
-    /// All queues, in the order of their creation.
+    /// All queues, in the order of their places.
     var queues: [Queue] {
-        destinations.compactMap { if case .queue(let queue) = $0 { queue } else { nil } }
+        slots.compactMap { if case .queue(let queue)? = $0.destination { queue } else { nil } }
+    }
+
+    /// Everything that there is, with its id.
+    var all: [(id: DestinationID, name: String, destination: Destination)] {
+        slots.indices.compactMap { index in
+            slots[index].destination.map {
+                (
+                    DestinationID(slot: index, generation: slots[index].generation),
+                    slots[index].name, $0
+                )
+            }
+        }
+    }
+
+    private var count: Int { slots.count - freeSlots.count }
+
+    /// Takes what was made since the last call.
+    func takeCreated() -> [DestinationID] {
+        if created.isEmpty { return [] }
+        defer { created = [] }
+        return created
     }
 
     // MARK: Looking up
@@ -86,10 +150,16 @@ final class DestinationRegistry {
             return id
         }
         let name = try DestinationName(parsing: text)
-        guard name.kind != .fanout else {
+        if name.kind == .fanout {
             throw BrokerError(
                 .badDestination,
                 "destination \(text) does not exist: a fan-out is declared by [[fanout]]"
+            )
+        }
+        if name.kind == .temporary {
+            throw BrokerError(
+                .badDestination,
+                "destination \(text) does not exist: the connection that it belonged to has ended"
             )
         }
         guard createAllow.contains(where: { $0.matches(name) }) else {
@@ -98,25 +168,40 @@ final class DestinationRegistry {
                 "destination \(text) does not exist, and [create] allow does not cover it"
             )
         }
-        guard destinations.count < destinationsMax else {
-            throw BrokerError(
-                .limitReached,
-                "destination \(text) cannot be created: destinations = \(destinationsMax)"
-            )
-        }
+        return try create(checked: name, storeRefuses: storeRefuses, now: now)
+    }
+
+    func id(of name: String) -> DestinationID? { identifiers[name] }
+
+    /// Creates a destination if there is room for it.
+    func create(
+        checked name: DestinationName,
+        storeRefuses: String?,
+        now: Instant
+    ) throws(BrokerError) -> DestinationID {
+        try checkRoom(name.text)
         if let storeRefuses, name.kind == .queue,
             queuePolicies.policy(for: name).storage == .persistent
         {
             throw BrokerError(
                 .refused,
-                "queue \(text) cannot be created now: \(storeRefuses)"
+                "queue \(name.text) cannot be created now: \(storeRefuses)"
             )
         }
         return create(name, now: now)
     }
 
+    func checkRoom(_ name: String) throws(BrokerError) {
+        guard count < destinationsMax else {
+            throw BrokerError(
+                .limitReached,
+                "destination \(name) cannot be created: destinations = \(destinationsMax)"
+            )
+        }
+    }
+
     private func check(_ id: DestinationID, for use: DestinationUse) throws(BrokerError) {
-        guard use == .subscribe, case .fanout(let fanout) = self[id] else { return }
+        guard use == .subscribe, case .fanout(let fanout)? = self[id] else { return }
         throw BrokerError(
             .badDestination,
             "destination \(fanout.name) is a fan-out: subscribe to one of its queues, "
@@ -127,11 +212,11 @@ final class DestinationRegistry {
     // MARK: Creating
 
     private func create(_ name: DestinationName, now: Instant) -> DestinationID {
-        let destination = DestinationID(UInt32(destinations.count))
+        let destination = nextID
         switch name.kind {
         case .queue:
             let queue = makeQueue(name, destination, now: now)
-            return add(.queue(queue), name.text)
+            return add(.queue(queue), name.text, now: now)
         case .topic:
             let topic = Topic(
                 id: takeMemoryID(),
@@ -140,9 +225,9 @@ final class DestinationRegistry {
                 policy: topicPolicies.policy(for: name),
                 firstSequence: Self.firstSequence(now)
             )
-            return add(.topic(topic), name.text)
-        case .fanout:
-            fatalError("fan-outs are created from the settings alone")
+            return add(.topic(topic), name.text, now: now)
+        case .fanout, .temporary:
+            fatalError("these are not created by being used")
         }
     }
 
@@ -151,7 +236,7 @@ final class DestinationRegistry {
         _ destination: DestinationID,
         now: Instant
     ) -> Queue {
-        var policy = queuePolicies.policy(for: name)
+        let policy = queuePolicies.policy(for: name)
         switch policy.storage {
         case .persistent:
             let id = store.declare(name.text)
@@ -168,20 +253,78 @@ final class DestinationRegistry {
             persistentQueues[id] = queue
             return queue
         case .memory:
-            if policy.bytesMax == 0 { policy.bytesMax = BrokerSettings.memoryQueueBytesDefault }
-            if policy.messagesMax == 0 {
-                policy.messagesMax = BrokerSettings.memoryQueueMessagesDefault(
-                    bytesMax: policy.bytesMax
-                )
-            }
-            return Queue(
-                memory: takeMemoryID(),
-                name: name.text,
-                destination: destination,
-                policy: policy,
-                firstSequence: Self.firstSequence(now)
+            return makeMemoryQueue(name.text, destination, policy, now: now)
+        }
+    }
+
+    private func makeMemoryQueue(
+        _ name: String,
+        _ destination: DestinationID,
+        _ policy: BrokerSettings.QueuePolicy,
+        now: Instant
+    ) -> Queue {
+        var policy = policy
+        if policy.bytesMax == 0 { policy.bytesMax = BrokerSettings.memoryQueueBytesDefault }
+        if policy.messagesMax == 0 {
+            policy.messagesMax = BrokerSettings.memoryQueueMessagesDefault(
+                bytesMax: policy.bytesMax
             )
         }
+        return Queue(
+            memory: takeMemoryID(),
+            name: name,
+            destination: destination,
+            policy: policy,
+            firstSequence: Self.firstSequence(now)
+        )
+    }
+
+    /// Adds a memory queue that no rule speaks of.
+    func addMemoryQueue(
+        _ name: String,
+        _ policy: BrokerSettings.QueuePolicy,
+        now: Instant
+    ) -> (DestinationID, Queue) {
+        let queue = makeMemoryQueue(name, nextID, policy, now: now)
+        return (add(.queue(queue), name, now: now), queue)
+    }
+
+    // MARK: Going
+
+    /// Removes a destination that nobody uses; its id means nothing from then on.
+    ///
+    /// Deletes a persistent queue in the store. No fetch of it may be open.
+    func delete(_ id: DestinationID) {
+        guard let destination = self[id] else { return }
+        if case .queue(let queue) = destination, queue.isPersistent {
+            persistentQueues[queue.id] = nil
+            store.delete(queue.id)
+        }
+        remove(id)
+    }
+
+    /// Looks at some destinations, where it ended the last time; returns those that are neither used
+    /// nor declared, and have not been for long.
+    func search(
+        _ countMax: Int,
+        isUsed: (Destination) -> Bool,
+        isOld: (MonotonicTime) -> Bool,
+        at now: () -> MonotonicTime
+    ) -> [DestinationID] {
+        var found: [DestinationID] = []
+        for _ in 0..<min(countMax, slots.count) {
+            unusedCursor = unusedCursor + 1 < slots.count ? unusedCursor + 1 : 0
+            let slot = slots[unusedCursor]
+            guard let destination = slot.destination, !slot.isDeclared,
+                !slot.name.hasPrefix(DestinationKind.temporary.prefix)
+            else { continue }
+            if isUsed(destination) {
+                slots[unusedCursor].lastUsed = now()
+            } else if isOld(slot.lastUsed) {
+                found.append(DestinationID(slot: unusedCursor, generation: slot.generation))
+            }
+        }
+        return found
     }
 
     private func createConfigured(
@@ -211,7 +354,7 @@ final class DestinationRegistry {
         var children: [Queue] = []
         for child in rule.children {
             try createConfigured(child, .queue, now: now)
-            guard let id = identifiers[child], case .queue(let queue) = self[id],
+            guard let id = identifiers[child], case .queue(let queue)? = self[id],
                 !children.contains(where: { $0 === queue })
             else {
                 throw BrokerError(
@@ -232,13 +375,13 @@ final class DestinationRegistry {
                     + "the store takes \(store.limits.entriesPerMessageMax)"
             )
         }
-        _ = add(.fanout(fanout), rule.name)
+        _ = add(.fanout(fanout), rule.name, now: now)
     }
 
     /// Takes over a queue that the store found.
     ///
     /// Its data wins over the question whether the name may be created.
-    private func adopt(_ recovered: RecoveredQueue) throws(BrokerError) {
+    private func adopt(_ recovered: RecoveredQueue, now: Instant) throws(BrokerError) {
         let name = try DestinationName(parsing: recovered.name)
         let policy = queuePolicies.policy(for: name)
         guard policy.storage == .persistent else {
@@ -255,21 +398,83 @@ final class DestinationRegistry {
         let queue = Queue(
             persistent: recovered.id,
             name: recovered.name,
-            destination: DestinationID(UInt32(destinations.count)),
+            destination: nextID,
             policy: policy,
             first: recovered.depth.first,
             next: recovered.depth.next
         )
         persistentQueues[recovered.id] = queue
-        _ = add(.queue(queue), recovered.name)
+        takeOver(queue, now: now)
+        _ = add(.queue(queue), recovered.name, now: now)
     }
 
-    private func add(_ destination: Destination, _ name: String) -> DestinationID {
-        let id = DestinationID(UInt32(destinations.count))
-        destinations.append(destination)
-        names.append(name)
+    /// What the store knows of entries that came back, and of times.
+    private func takeOver(_ queue: Queue, now: Instant) {
+        for entry in store.requeued(queue.id) {
+            let reason = queue.death(
+                isRejected: entry.isRejected,
+                deliveryCount: entry.deliveryCount
+            )
+            if let reason {
+                queue.setDying(
+                    Queue.Dying(
+                        sequence: entry.sequence,
+                        deliveryCount: entry.deliveryCount,
+                        reason: reason,
+                        item: nil
+                    )
+                )
+            } else if entry.due > now.wall.milliseconds {
+                // No longer than it was to wait, wherever the clock stood then.
+                let left = min(
+                    Interval.milliseconds(entry.due - now.wall.milliseconds),
+                    queue.delay(of: entry.deliveryCount)
+                )
+                queue.delayed.insert(
+                    DelayedEntries.Entry(
+                        sequence: entry.sequence,
+                        deliveryCount: entry.deliveryCount,
+                        isRejected: false,
+                        due: now.monotonic.advanced(by: left),
+                        item: nil
+                    )
+                )
+            }
+        }
+        queue.expiry.restore(
+            store.expiryRanges(queue.id).map { range in
+                let expires = range.expires == .max ? 0 : range.expires
+                return (range.first, queue.due(expires: expires, time: range.time))
+            }
+        )
+    }
+
+    private var nextID: DestinationID {
+        let slot = freeSlots.last ?? slots.count
+        let generation = slot < slots.count ? slots[slot].generation : 0
+        return DestinationID(slot: slot, generation: generation)
+    }
+
+    private func add(_ destination: Destination, _ name: String, now: Instant) -> DestinationID {
+        let id = nextID
+        let slot = Slot(
+            destination: destination,
+            name: name,
+            generation: id.generation,
+            isDeclared: declared.contains(name),
+            lastUsed: now.monotonic
+        )
+        if freeSlots.popLast() != nil { slots[id.slot] = slot } else { slots.append(slot) }
         identifiers[name] = id
+        created.append(id)
         return id
+    }
+
+    private func remove(_ id: DestinationID) {
+        identifiers[slots[id.slot].name] = nil
+        slots[id.slot].destination = nil
+        slots[id.slot].generation &+= 1
+        freeSlots.append(id.slot)
     }
 
     private func takeMemoryID() -> QueueID {

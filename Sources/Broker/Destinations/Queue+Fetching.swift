@@ -30,7 +30,7 @@ extension Queue {
         let kind = fetch
         fetch = .none
         switch kind {
-        case .none, .discarded: return 0
+        case .none, .discarded, .dying, .sweep: return 0
         case .forward:
             takeForward(run)
             return 0
@@ -42,6 +42,7 @@ extension Queue {
         for message in run.messages {
             invariant(message.sequence >= cursor, "a fetch brings nothing from before its start")
             cursor = message.sequence.next
+            if isSetAside(message.sequence) { continue }
             readyBytes += message.message.byteCount
             ready.append(message)
         }
@@ -77,6 +78,8 @@ extension Queue {
             let fresh = FetchedMessage(
                 sequence: message.sequence,
                 deliveryCount: first.deliveryCount,
+                isRejected: message.isRejected,
+                time: message.time,
                 message: message.message
             )
             readyBytes += fresh.message.byteCount
@@ -85,6 +88,11 @@ extension Queue {
         ready.mergeFront(found) { $0.sequence < $1.sequence }
         returned.prepend(contentsOf: untouched)
         return unreadable
+    }
+
+    /// Whether an entry waits for something else than a subscriber.
+    private func isSetAside(_ sequence: EntrySequence) -> Bool {
+        delayed.contains(sequence) || isDying(sequence)
     }
 
     /// Entries at the front of `returned` that follow each other without a gap, at most a window.

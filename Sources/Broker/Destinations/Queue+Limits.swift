@@ -4,7 +4,10 @@ extension Queue {
     /// What it holds that is not settled, in flight or not.
     func depth(in store: any MessageStore) -> (messages: Int, bytes: Int) {
         guard isPersistent else {
-            return (ready.count + inFlightCount, readyBytes + inFlightBytes)
+            return (
+                ready.count + inFlightCount + delayed.count + dying.count,
+                readyBytes + inFlightBytes + delayed.bytes + dyingBytes
+            )
         }
         let depth = store.depth(id)
         return (depth.messages, depth.bytes)

@@ -4,7 +4,7 @@ import DequeModule
 // One queue's state. Its entries, in rising sequence:
 //
 //     settled or in flight | returned | ready .. | not fetched yet .. | not durable yet .. appendedEnd
-//                                     ^ front              ^ cursor     ^ durableEnd
+//     or delayed or dying              ^ front              ^ cursor     ^ durableEnd
 //
 // Invariants:
 // 1. `ready` rises. A persistent queue's holds what was fetched and not delivered; a memory queue's
@@ -13,7 +13,9 @@ import DequeModule
 //    not fetched again. The next delivery is the lowest of `returned` and `ready`, so that what comes
 //    back has its old place.
 // 3. Nothing at or past `durableEnd` is delivered. (A memory queue's is the largest sequence.)
-// 4. Without a subscriber nothing is in flight, and a persistent queue holds nothing fetched (but for
+// 4. `delayed` entries came back and wait for their time; `dying` ones wait to be read, in order to
+//    become dead letters. Neither is delivered, and a fetch that brings them passes over them.
+// 5. Without a subscriber nothing is in flight, and a persistent queue holds nothing fetched (but for
 //    what it had to read in order to drop it).
 
 /// One queue: what is ready, who waits for it, what is in flight.
@@ -28,6 +30,15 @@ final class Queue {
         let deliveryCount: UInt32
     }
 
+    /// An entry that nobody is to get again.
+    struct Dying {
+        let sequence: EntrySequence
+        let deliveryCount: UInt32
+        let reason: DeathReason
+        /// For memory queues, which have no other place for it.
+        let item: FetchedMessage?
+    }
+
     /// The one fetch that may be open.
     enum Fetch: Equatable {
         case none
@@ -35,6 +46,10 @@ final class Queue {
         case forward
         /// Returned entries from this one on.
         case returned(EntrySequence)
+        /// Dying entries from this one on.
+        case dying(EntrySequence)
+        /// Entries of a run in which some have expired; `cursor` as it was then.
+        case sweep(EntrySequence, end: EntrySequence?, cursor: EntrySequence)
         /// What it brings is of no use any more: the queue went back to its start meanwhile.
         case discarded
     }
@@ -48,13 +63,23 @@ final class Queue {
     let id: QueueID
     let name: String
     let destination: DestinationID
-    let policy: BrokerSettings.QueuePolicy
+    private(set) var policy: BrokerSettings.QueuePolicy
     let isPersistent: Bool
+    /// The policy's `timeToLive` in ms; 0 = for ever.
+    private(set) var timeToLive: UInt64
+    /// The policy's `deliveriesMax`, but none for a queue of dead letters, which have nowhere to go.
+    private(set) var deliveriesMax: UInt32
 
     var ready = Deque<FetchedMessage>()
     /// Bytes of the messages in `ready`.
     var readyBytes = 0
     var returned = Deque<Returned>()
+    var delayed = DelayedEntries()
+    /// In rising order.
+    var dying = Deque<Dying>()
+    var expiry = ExpiryMap()
+    /// When the timer looks at it next; nil if there is nothing to wait for.
+    var timer: MonotonicTime?
     var fetch = Fetch.none
     /// Messages that the next forward fetch asks for; doubles while consumers keep taking.
     var fetchMessages = Queue.fetchMessagesMin
@@ -62,10 +87,15 @@ final class Queue {
     private(set) var durableEnd: EntrySequence
     /// The sequence that the next message will get, as far as this queue was told.
     private(set) var appendedEnd: EntrySequence
+    private var lastAsked: EntrySequence
     private var marks = Deque<DurabilityMark>()
 
     var waiting = WaitingLine()
+    /// It is served once what is going on is done.
+    var isDeferred = false
     var subscriberCount = 0
+    /// Those of them that cover it by a pattern.
+    var patternSubscriberCount = 0
     var inFlightCount = 0
     var inFlightBytes = 0
     /// What a transaction that is being checked would add.
@@ -91,10 +121,12 @@ final class Queue {
         self.name = name
         self.destination = destination
         self.policy = policy
+        (timeToLive, deliveriesMax) = Self.figures(of: policy, name: name)
         isPersistent = true
         cursor = first
         durableEnd = next
         appendedEnd = next
+        lastAsked = next
     }
 
     /// Makes an empty memory queue.
@@ -109,15 +141,42 @@ final class Queue {
         self.name = name
         self.destination = destination
         self.policy = policy
+        (timeToLive, deliveriesMax) = Self.figures(of: policy, name: name)
         isPersistent = false
         cursor = firstSequence
         durableEnd = EntrySequence(.max)
         appendedEnd = firstSequence
+        lastAsked = firstSequence
+    }
+
+    private static func figures(
+        of policy: BrokerSettings.QueuePolicy,
+        name: String
+    ) -> (timeToLive: UInt64, deliveriesMax: UInt32) {
+        let isOwnGrave = policy.deadLetter == name
+        return (
+            policy.timeToLive.milliseconds,
+            isOwnGrave ? 0 : UInt32(clamping: policy.deliveriesMax)
+        )
+    }
+
+    /// Takes a changed policy; where messages are kept does not change.
+    func apply(_ policy: BrokerSettings.QueuePolicy) {
+        var policy = policy
+        policy.storage = self.policy.storage
+        self.policy = policy
+        (timeToLive, deliveriesMax) = Self.figures(of: policy, name: name)
     }
 
     var isBounded: Bool { policy.messagesMax > 0 || policy.bytesMax > 0 }
 
     // MARK: Appending
+
+    /// Whether a message was sent since the last call.
+    func takeWasUsed() -> Bool {
+        defer { lastAsked = appendedEnd }
+        return appendedEnd > lastAsked
+    }
 
     /// Gives a memory queue's next message its sequence.
     func takeSequence() -> EntrySequence {
@@ -194,7 +253,10 @@ final class Queue {
         returned = []
         readyBytes = 0
         fetchMessages = Self.fetchMessagesMin
-        if fetch != .none { fetch = .discarded }
+        switch fetch {
+        case .forward, .returned: fetch = .discarded
+        case .none, .dying, .sweep, .discarded: break
+        }
         return bytes
     }
 }

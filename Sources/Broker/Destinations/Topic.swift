@@ -9,10 +9,11 @@ final class Topic {
     let id: QueueID
     let name: String
     let destination: DestinationID
-    let policy: BrokerSettings.TopicPolicy
+    var policy: BrokerSettings.TopicPolicy
     /// In no order that means anything; each knows its index, so that leaving costs the same for all.
-    private(set) var subscribers: [Subscription] = []
+    private(set) var feeds: [Feed] = []
     private var nextSequence: EntrySequence
+    private var lastAsked: EntrySequence
 
     init(
         id: QueueID,
@@ -26,6 +27,13 @@ final class Topic {
         self.destination = destination
         self.policy = policy
         nextSequence = firstSequence
+        lastAsked = firstSequence
+    }
+
+    /// Whether a message was sent since the last call.
+    func takeWasUsed() -> Bool {
+        defer { lastAsked = nextSequence }
+        return nextSequence > lastAsked
     }
 
     func takeSequence() -> EntrySequence {
@@ -33,20 +41,20 @@ final class Topic {
         return nextSequence
     }
 
-    func add(_ subscription: Subscription) {
-        subscription.topicIndex = subscribers.count
-        subscribers.append(subscription)
+    func add(_ feed: Feed) {
+        feed.topicIndex = feeds.count
+        feeds.append(feed)
     }
 
-    func remove(_ subscription: Subscription) {
-        let index = subscription.topicIndex
+    func remove(_ feed: Feed) {
+        let index = feed.topicIndex
         invariant(
-            subscribers.indices.contains(index) && subscribers[index] === subscription,
+            feeds.indices.contains(index) && feeds[index] === feed,
             "a topic's subscriber stands where it says"
         )
-        let last = subscribers.removeLast()
-        guard last !== subscription else { return }
-        subscribers[index] = last
+        let last = feeds.removeLast()
+        guard last !== feed else { return }
+        feeds[index] = last
         last.topicIndex = index
     }
 }

@@ -12,6 +12,7 @@ extension Broker {
         transaction: String? = nil,
         now: Instant
     ) throws(BrokerError) -> Completion {
+        dispatcher.now = now
         do throws(BrokerError) {
             try requireStore()
             if let transaction {
@@ -41,25 +42,36 @@ extension Broker {
             try admit(message.byteCount, to: queue)
             dispatcher.stats.sends += 1
             guard queue.isPersistent else {
-                enqueueInMemory(message, to: queue)
+                dispatcher.enqueueInMemory(message, to: queue)
                 dispatcher.serve(queue)
                 return .done
             }
             let sequence = store.enqueue(message, to: queue.id, at: now.wall)
-            let append = store.lastAppend
-            dispatcher.appended(sequence, to: queue, coveredBy: append)
-            return enqueued(queue, append)
+            dispatcher.appended(sequence, of: message, to: queue)
+            return enqueued(queue, store.lastAppend)
         case .fanout(let fanout):
             for child in fanout.children { try admit(message.byteCount, to: child) }
             dispatcher.stats.sends += 1
             let entries = enqueue(message, to: fanout, now: now)
             for child in fanout.memoryChildren { dispatcher.serve(child) }
-            return enqueued(entries)
+            return enqueued(entries, message)
         case .topic(let topic):
             dispatcher.stats.sends += 1
-            dispatcher.publish(message, to: topic)
+            if message.isExpired(at: now.wall) {
+                dispatcher.stats.expired += 1
+            } else {
+                dispatcher.publish(message, to: topic)
+            }
             return .done
+        case nil: throw gone(destination)
         }
+    }
+
+    private func gone(_ destination: DestinationID) -> BrokerError {
+        BrokerError(
+            .badDestination,
+            "destination \(registry.name(of: destination)) does not exist any more"
+        )
     }
 
     // MARK: Checks
@@ -78,25 +90,10 @@ extension Broker {
 
     /// Says whether a queue can take one more message of this size.
     func admit(_ bytes: Int, to queue: Queue) throws(BrokerError) {
-        if queue.isPersistent, let reason = sendsRefused {
-            throw BrokerError(.refused, "queue \(queue.name) takes no messages now: \(reason)")
-        }
-        if let refusal = queue.refusal(of: bytes, store: store) { throw refusal }
+        if let refusal = dispatcher.refusal(bytes, of: queue) { throw refusal }
     }
 
     // MARK: Enqueueing
-
-    /// Puts a message into a memory queue.
-    ///
-    /// Delivers nothing.
-    func enqueueInMemory(_ message: Message, to queue: Queue) {
-        let kept = message.compacted()
-        queue.ready.append(
-            FetchedMessage(sequence: queue.takeSequence(), deliveryCount: 0, message: kept)
-        )
-        queue.readyBytes += kept.byteCount
-        if queue.policy.overflow == .dropOldest { dispatcher.trim(queue) }
-    }
 
     /// Puts one message into each child of a fan-out; returns the entries that the store made.
     func enqueue(
@@ -104,7 +101,7 @@ extension Broker {
         to fanout: Fanout,
         now: Instant
     ) -> [(queue: Queue, sequence: EntrySequence)] {
-        for child in fanout.memoryChildren { enqueueInMemory(message, to: child) }
+        for child in fanout.memoryChildren { dispatcher.enqueueInMemory(message, to: child) }
         guard !fanout.persistentIDs.isEmpty else { return [] }
         let sequences = store.enqueue(message, toAll: fanout.persistentIDs, at: now.wall)
         invariant(
@@ -114,13 +111,17 @@ extension Broker {
         return Array(zip(fanout.persistentChildren, sequences))
     }
 
-    /// Takes note of entries that the store made, and serves those that are durable already.
-    func enqueued(_ entries: [(queue: Queue, sequence: EntrySequence)]) -> Completion {
+    /// Takes note of entries that the store made of one message, and serves those that are durable
+    /// already.
+    func enqueued(
+        _ entries: [(queue: Queue, sequence: EntrySequence)],
+        _ message: Message
+    ) -> Completion {
         guard !entries.isEmpty else { return .done }
-        let append = store.lastAppend
         for (queue, sequence) in entries {
-            dispatcher.appended(sequence, to: queue, coveredBy: append)
+            dispatcher.appended(sequence, of: message, to: queue)
         }
+        let append = store.lastAppend
         for (queue, _) in entries { _ = enqueued(queue, append) }
         return append == .none ? .done : .whenDurable(append)
     }

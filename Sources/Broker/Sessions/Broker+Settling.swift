@@ -1,72 +1,66 @@
 package import Base
 
 extension Broker {
-    /// Settles a delivery; with `cumulative` also all earlier ones of its subscription.
+    /// Settles a delivery, returns it to its place or rejects it; for a cumulative subscription also all
+    /// earlier ones of it.
     ///
     /// Unknown and late targets have no effect and are counted, for at-least-once clients race with
     /// timeouts. Throws only for an unknown transaction or its limits.
-    package func acknowledge(
+    package func answer(
         _ session: SessionID,
         _ target: AckTarget,
+        _ answer: Answer,
         transaction: String? = nil,
         now: Instant
     ) throws(BrokerError) -> Completion {
-        try settle(session, target, isReturn: false, transaction)
-    }
-
-    /// Returns a delivery to its place, with the same reach and rules as `acknowledge`.
-    package func negativeAcknowledge(
-        _ session: SessionID,
-        _ target: AckTarget,
-        transaction: String? = nil,
-        now: Instant
-    ) throws(BrokerError) -> Completion {
-        try settle(session, target, isReturn: true, transaction)
-    }
-
-    private func settle(
-        _ session: SessionID,
-        _ target: AckTarget,
-        isReturn: Bool,
-        _ transaction: String?
-    ) throws(BrokerError) -> Completion {
+        dispatcher.now = now
         guard let session = sessions.find(session) else {
             dispatcher.stats.lateAcknowledgements += 1
             return .done
         }
         let open = try transaction.map { name throws(BrokerError) in try require(name, of: session)
         }
-        guard let (subscription, index) = locate(target, in: session),
-            case .queue(let queue) = subscription.source
-        else {
+        guard let (subscription, index) = locate(target, in: session) else {
             dispatcher.stats.lateAcknowledgements += 1
             return .done
         }
         if let open {
-            try claim(subscription, index, isReturn: isReturn, for: open)
+            try claim(subscription, index, answer, for: open)
             return .done
         }
+        let isPersistent = isPersistent(subscription, index)
         let wasFree = subscription.isFree
-        if isReturn {
-            dispatcher.giveBack(takeOff(subscription, index), of: subscription, queue)
-            // Others may have waited for a message longer than this session has for credit.
-            dispatcher.serve(queue)
+        if answer == .settle {
+            settle(subscription, index)
         } else {
-            settle(subscription, index, queue)
+            let rows = takeOff(subscription, index)
+            // Others may have waited for a message longer than this session has for credit.
+            let queues = dispatcher.giveBack(
+                rows,
+                of: subscription,
+                isRejected: answer == .reject
+            )
+            for queue in queues { dispatcher.serve(queue) }
         }
         if !wasFree { serveAfterRegain(subscription) }
-        return queue.isPersistent ? dispatcher.completion : .done
+        return isPersistent ? dispatcher.completion : .done
+    }
+
+    /// Whether the answer to a row is of interest to the store.
+    private func isPersistent(_ subscription: Subscription, _ index: Int) -> Bool {
+        if subscription.pattern != nil { return true }
+        return subscription.feeds.first?.queue?.isPersistent ?? false
     }
 
     /// Settles what an acknowledgement of one row reaches.
-    private func settle(_ subscription: Subscription, _ index: Int, _ queue: Queue) {
+    private func settle(_ subscription: Subscription, _ index: Int) {
         switch subscription.mode {
         case .individual, .auto:
             let row = subscription.inFlight.take(at: index)
-            dispatcher.settle(row, of: subscription, queue)
+            dispatcher.settle(row, of: subscription)
         case .cumulative:
             for row in takeOff(subscription, index) {
-                dispatcher.settle(row, of: subscription, queue)
+                dispatcher.settle(row, of: subscription)
             }
         }
     }
@@ -93,9 +87,8 @@ extension Broker {
     /// Settles what `auto` subscriptions were sent up to a delivery, now that it is written.
     func settleWritten(_ session: Session, through number: DeliveryNumber) {
         for subscription in session.subscriptions where subscription.mode == .auto {
-            guard case .queue(let queue) = subscription.source else { continue }
             while let row = subscription.inFlight.takeFirst(through: number) {
-                dispatcher.settle(row, of: subscription, queue)
+                dispatcher.settle(row, of: subscription)
             }
         }
     }
@@ -127,9 +120,8 @@ extension Broker {
         _ message: MessageID,
         in subscription: Subscription
     ) -> (Subscription, Int)? {
-        guard case .queue(let queue) = subscription.source, queue.id == message.queue,
-            subscription.mode != .auto,
-            let index = subscription.inFlight.index(of: message.sequence)
+        guard subscription.mode != .auto, subscription.feed(of: message.queue) != nil,
+            let index = subscription.inFlight.index(of: message)
         else { return nil }
         return (subscription, index)
     }

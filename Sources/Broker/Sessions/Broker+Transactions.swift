@@ -30,6 +30,7 @@ extension Broker {
         _ transaction: String,
         now: Instant
     ) throws(BrokerError) -> Completion {
+        dispatcher.now = now
         let session = try require(session)
         let transaction = try require(transaction, of: session)
         do throws(BrokerError) {
@@ -71,7 +72,7 @@ extension Broker {
     func claim(
         _ subscription: Subscription,
         _ index: Int,
-        isReturn: Bool,
+        _ answer: Answer,
         for transaction: Transaction
     ) throws(BrokerError) {
         let isCumulative = subscription.mode == .cumulative
@@ -80,7 +81,7 @@ extension Broker {
         try transaction.claim(
             reached,
             of: subscription,
-            isReturn: isReturn,
+            answer,
             limits: settings.limits
         )
         if isCumulative { subscription.inFlight.allClaimed(through: last) }
@@ -116,9 +117,9 @@ extension Broker {
                 queue.reservedBytes = 0
             }
         }
-        for claim in transaction.claims where !claim.isReturn {
-            guard let queue = claim.subscription.queue, queue.isBounded,
-                let row = claim.subscription.inFlight.held(claim.number)
+        for claim in transaction.claims where claim.answer == .settle {
+            guard let row = claim.subscription.inFlight.held(claim.number),
+                let queue = claim.subscription.feed(of: row.queue)?.queue, queue.isBounded
             else { continue }
             queue.reservedMessages -= 1
             queue.reservedBytes -= row.bytes
@@ -132,6 +133,12 @@ extension Broker {
             case .queue(let queue): queues = [queue]
             case .fanout(let fanout): queues = fanout.children
             case .topic: queues = []
+            case nil:
+                throw BrokerError(
+                    .badDestination,
+                    "transaction \(transaction.name): destination "
+                        + "\(registry.name(of: send.destination)) does not exist any more"
+                )
             }
             for queue in queues {
                 try admit(bytes, to: queue)
@@ -157,28 +164,30 @@ extension Broker {
         now: Instant
     ) -> Completion {
         var touched: [Queue] = []
-        var entries: [(queue: Queue, sequence: EntrySequence)] = []
+        var entries: [Made] = []
         let usesStore = isPersistent(transaction)
         if usesStore { store.beginBatch(bytes: transaction.bytes) }
         for claim in transaction.claims {
-            guard let queue = claim.subscription.queue else { continue }
             guard let row = claim.subscription.inFlight.takeHeld(claim.number) else {
                 // Unsubscribed meanwhile: the message is somebody else's by now.
                 dispatcher.stats.lateAcknowledgements += 1
                 continue
             }
-            if claim.isReturn {
-                dispatcher.giveBack([row], of: claim.subscription, queue)
-                touched.append(queue)
+            if claim.answer == .settle {
+                dispatcher.settle(row, of: claim.subscription)
             } else {
-                dispatcher.settle(row, of: claim.subscription, queue)
+                touched += dispatcher.giveBack(
+                    [row],
+                    of: claim.subscription,
+                    isRejected: claim.answer == .reject
+                )
             }
         }
         for send in transaction.sends {
             enqueue(send, entries: &entries, touched: &touched, now: now)
         }
         if usesStore { store.endBatch() }
-        _ = enqueued(entries)
+        for made in entries { _ = enqueued(made.entries, made.message) }
         for queue in touched { dispatcher.serve(queue) }
         if !transaction.claims.isEmpty { dispatcher.serve(session) }
         return usesStore ? dispatcher.completion : .done
@@ -186,32 +195,47 @@ extension Broker {
 
     private func enqueue(
         _ send: Transaction.Send,
-        entries: inout [(queue: Queue, sequence: EntrySequence)],
+        entries: inout [Made],
         touched: inout [Queue],
         now: Instant
     ) {
         dispatcher.stats.sends += 1
         switch registry[send.destination] {
         case .queue(let queue) where queue.isPersistent:
-            entries.append((queue, store.enqueue(send.message, to: queue.id, at: now.wall)))
+            let sequence = store.enqueue(send.message, to: queue.id, at: now.wall)
+            entries.append(Made(message: send.message, entries: [(queue, sequence)]))
         case .queue(let queue):
-            enqueueInMemory(send.message, to: queue)
+            dispatcher.enqueueInMemory(send.message, to: queue)
             touched.append(queue)
         case .fanout(let fanout):
-            entries += enqueue(send.message, to: fanout, now: now)
+            entries.append(
+                Made(
+                    message: send.message,
+                    entries: enqueue(send.message, to: fanout, now: now)
+                )
+            )
             touched += fanout.memoryChildren
         case .topic(let topic): dispatcher.publish(send.message, to: topic)
+        case nil: break
         }
+    }
+
+    /// A message of a transaction with the entries that the store made of it.
+    private struct Made {
+        let message: Message
+        let entries: [(queue: Queue, sequence: EntrySequence)]
     }
 
     /// True if the transaction touches anything that the store keeps.
     private func isPersistent(_ transaction: Transaction) -> Bool {
-        transaction.claims.contains { $0.subscription.queue?.isPersistent == true }
+        transaction.claims.contains { claim in
+            claim.subscription.feeds.contains { $0.queue?.isPersistent == true }
+        }
             || transaction.sends.contains { send in
                 switch registry[send.destination] {
                 case .queue(let queue): queue.isPersistent
                 case .fanout(let fanout): !fanout.persistentIDs.isEmpty
-                case .topic: false
+                case .topic, nil: false
                 }
             }
     }

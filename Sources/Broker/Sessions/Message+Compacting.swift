@@ -11,7 +11,7 @@ extension Message {
         storage.writeImmutableBuffer(body)
         let length = headers.readableBytes
         guard let headers = storage.readSlice(length: length) else { return self }
-        return Message(headers: headers, body: storage)
+        return Message(headers: headers, body: storage, expires: expires)
     }
 
     /// True if the buffer stands in storage of more than twice this message.

@@ -5,20 +5,27 @@ import Base
 /// Confinement: broker loop.
 final class Session {
     let id: SessionID
+    /// The client's heart-beats are watched, so that it is alive as long as the session is.
+    let hasHeartBeats: Bool
     /// In the order of their ids, which rise.
     private(set) var subscriptions: [Subscription] = []
-    /// Subscriptions to queues that do not depend on the shared credit.
+    /// Those of all subscriptions, in the order of their numbers, which rise.
+    private(set) var feeds: [Feed] = []
+    /// Subscriptions that do not depend on the shared credit.
     private(set) var independentCount = 0
     /// Subscriptions that are settled by being written.
     private(set) var autoCount = 0
     var transactions: [Transaction] = []
+    /// Its temporary queues, by the names that the client gave them.
+    var temporaries: [String: TemporaryQueue] = [:]
 
     /// Set when the client has been told to go; nothing more is delivered.
     var isFailed = false
     private var lastSubscription: UInt64 = 0
     private var lastDelivery: UInt64 = 0
-    /// The subscription that got the last delivery from a queue.
-    var lastServed = SubscriptionID(0)
+    private var lastFeed: UInt64 = 0
+    /// The number of the feed that brought the last delivery from a queue.
+    var lastServed: UInt64 = 0
 
     /// Deliveries in flight over all subscriptions that share the session's credit.
     private(set) var sharedInFlight = 0
@@ -32,8 +39,14 @@ final class Session {
     /// When the unwritten bytes last reached their limit, on the scale of waiting tickets.
     var filledAt: UInt64 = 0
 
-    init(id: SessionID, sharedCreditMax: Int, unwrittenBytesMax: Int) {
+    init(
+        id: SessionID,
+        hasHeartBeats: Bool,
+        sharedCreditMax: Int,
+        unwrittenBytesMax: Int
+    ) {
         self.id = id
+        self.hasHeartBeats = hasHeartBeats
         self.sharedCreditMax = sharedCreditMax
         self.unwrittenBytesMax = unwrittenBytesMax
     }
@@ -83,19 +96,40 @@ final class Session {
         )
         subscriptions.append(subscription)
         if subscription.mode == .auto { autoCount += 1 }
-        if subscription.queue != nil, !subscription.usesSharedCredit { independentCount += 1 }
+        if !subscription.usesSharedCredit { independentCount += 1 }
+    }
+
+    /// Gives a subscription a place at a queue or topic.
+    func addFeed(to subscription: Subscription, _ source: Feed.Source) -> Feed {
+        lastFeed += 1
+        let feed = Feed(number: lastFeed, subscription: subscription, source: source)
+        subscription.add(feed)
+        feeds.append(feed)
+        return feed
+    }
+
+    func remove(_ feed: Feed) {
+        feed.subscription.remove(feed)
+        let index = firstFeed { $0 >= feed.number }
+        if index < feeds.count, feeds[index] === feed { feeds.remove(at: index) }
     }
 
     func remove(_ subscription: Subscription) {
         guard let index = index(of: subscription.id) else { return }
         subscriptions.remove(at: index)
         if subscription.mode == .auto { autoCount -= 1 }
-        if subscription.queue != nil, !subscription.usesSharedCredit { independentCount -= 1 }
+        if !subscription.usesSharedCredit { independentCount -= 1 }
+        if subscription.feeds.count == 1 {
+            for feed in subscription.feeds { remove(feed) }
+        } else {
+            feeds.removeAll { $0.subscription === subscription }
+        }
     }
 
     func removeAll() -> [Subscription] {
         defer {
             subscriptions = []
+            feeds = []
             independentCount = 0
             autoCount = 0
         }
@@ -106,24 +140,28 @@ final class Session {
         index(of: id).map { subscriptions[$0] }
     }
 
-    /// Index of the first subscription after the one served last, from the front again past the end.
+    /// Index of the first feed after the one served last, from the front again past the end.
     var nextInTurn: Int {
-        let index = firstIndex { $0 > lastServed }
-        return index < subscriptions.count ? index : 0
+        let index = firstFeed { $0 > lastServed }
+        return index < feeds.count ? index : 0
     }
 
     private func index(of id: SubscriptionID) -> Int? {
-        let index = firstIndex { $0 >= id }
+        let index = Self.first(subscriptions.count) { subscriptions[$0].id >= id }
         guard index < subscriptions.count, subscriptions[index].id == id else { return nil }
         return index
     }
 
-    private func firstIndex(where reached: (SubscriptionID) -> Bool) -> Int {
+    private func firstFeed(where reached: (UInt64) -> Bool) -> Int {
+        Self.first(feeds.count) { reached(feeds[$0].number) }
+    }
+
+    private static func first(_ count: Int, where reached: (Int) -> Bool) -> Int {
         var low = 0
-        var high = subscriptions.count
+        var high = count
         while low < high {
             let middle = (low + high) / 2
-            if reached(subscriptions[middle].id) { high = middle } else { low = middle + 1 }
+            if reached(middle) { high = middle } else { low = middle + 1 }
         }
         return low
     }

@@ -1,38 +1,101 @@
 import Base
 
-/// A session's claim on one queue or topic.
+/// One subscription of a client: its credit, and what it holds.
 ///
 /// Confinement: broker loop.
 final class Subscription {
+    let id: SubscriptionID
+    let session: Session
+    let mode: AckMode
+    /// Credit of its own; 0 if the session's shared credit holds.
+    let prefetch: Int
+    /// How long a delivery may stay unanswered, if the client said it; zero = for ever.
+    let ackTimeout: Interval?
+    /// What destinations it covers, those made later among them; nil for a single one.
+    let pattern: DestinationPattern?
+
+    /// One for each queue or topic; one in all unless it has a pattern.
+    private(set) var feeds: [Feed] = []
+    private var feedsByQueue: [QueueID: Feed] = [:]
+
+    var inFlight = InFlightTable()
+    /// When its own credit was last used up, on the scale of tickets.
+    var exhaustedAt: UInt64 = 0
+    var isEnded = false
+    /// When the timer looks at its leases next; nil if no lease runs.
+    var timer: MonotonicTime?
+
+    init(
+        id: SubscriptionID,
+        session: Session,
+        _ request: SubscriptionRequest,
+        prefetch: Int,
+        pattern: DestinationPattern? = nil
+    ) {
+        self.id = id
+        self.session = session
+        mode = request.mode
+        ackTimeout = request.ackTimeout
+        self.prefetch = prefetch
+        self.pattern = pattern
+    }
+
+    /// True if its deliveries count against the session's shared credit.
+    var usesSharedCredit: Bool { prefetch == 0 && mode != .auto }
+
+    /// True if a message may be delivered to it now.
+    var isFree: Bool {
+        guard !isEnded, session.takesDeliveries else { return false }
+        if mode == .auto { return true }
+        return prefetch > 0 ? inFlight.count < prefetch : session.hasSharedCredit
+    }
+
+    // MARK: Feeds
+
+    /// The feed of a queue that it was given a message of.
+    @inline(__always)
+    func feed(of queue: QueueID) -> Feed? {
+        if feeds.count == 1, feeds[0].queue?.id == queue { return feeds[0] }
+        return feedsByQueue[queue]
+    }
+
+    func add(_ feed: Feed) {
+        feeds.append(feed)
+        if pattern != nil, let queue = feed.queue { feedsByQueue[queue.id] = feed }
+    }
+
+    func remove(_ feed: Feed) {
+        feeds.removeAll { $0 === feed }
+        if let queue = feed.queue { feedsByQueue[queue.id] = nil }
+    }
+}
+
+/// A subscription's place at one queue or topic.
+///
+/// Confinement: broker loop.
+final class Feed {
     /// Where messages come from.
     enum Source {
         case queue(Queue)
         case topic(Topic)
     }
 
-    let id: SubscriptionID
-    let session: Session
+    /// Rises within the session.
+    let number: UInt64
+    let subscription: Subscription
     let source: Source
-    let mode: AckMode
-    /// Credit of its own; 0 if the session's shared credit holds.
-    let prefetch: Int
 
-    var inFlight = InFlightTable()
     /// Its place in the queue's waiting line; 0 = none.
     var ticket: UInt64 = 0
-    /// When its own credit was last used up, on the scale of tickets.
-    var exhaustedAt: UInt64 = 0
     var isEnded = false
     /// Topics only.
     var backlog = TopicBacklog()
     var topicIndex = -1
 
-    init(id: SubscriptionID, session: Session, source: Source, mode: AckMode, prefetch: Int) {
-        self.id = id
-        self.session = session
+    init(number: UInt64, subscription: Subscription, source: Source) {
+        self.number = number
+        self.subscription = subscription
         self.source = source
-        self.mode = mode
-        self.prefetch = prefetch
     }
 
     var queue: Queue? {
@@ -42,21 +105,15 @@ final class Subscription {
         }
     }
 
-    /// True if its deliveries count against the session's shared credit.
-    var usesSharedCredit: Bool { prefetch == 0 && mode != .auto }
-
-    /// True if a message of its queue may be delivered to it now.
-    var isFree: Bool {
-        guard !isEnded, session.takesDeliveries else { return false }
-        if mode == .auto { return true }
-        return prefetch > 0 ? inFlight.count < prefetch : session.hasSharedCredit
-    }
+    /// True if a message may be delivered through it now.
+    var isFree: Bool { !isEnded && subscription.isFree }
 
     /// True if it is free, and has been since it got this place in line.
     func holds(_ place: UInt64) -> Bool {
         guard ticket == place, place != 0, isFree else { return false }
-        guard place > session.filledAt else { return false }
-        return usesSharedCredit ? place > session.exhaustedAt : place > exhaustedAt
+        guard place > subscription.session.filledAt else { return false }
+        return subscription.usesSharedCredit
+            ? place > subscription.session.exhaustedAt : place > subscription.exhaustedAt
     }
 
     /// True if it stands in its queue's line.

@@ -13,7 +13,7 @@ final class Transaction {
     struct Claim {
         let subscription: Subscription
         let number: DeliveryNumber
-        let isReturn: Bool
+        let answer: Answer
     }
 
     let name: String
@@ -49,13 +49,13 @@ final class Transaction {
     func claim(
         _ numbers: [DeliveryNumber],
         of subscription: Subscription,
-        isReturn: Bool,
+        _ answer: Answer,
         limits: BrokerLimits
     ) throws(BrokerError) {
         try checkCount(adding: numbers.count, limits: limits)
         for number in numbers {
             subscription.inFlight.hold(number)
-            claims.append(Claim(subscription: subscription, number: number, isReturn: isReturn))
+            claims.append(Claim(subscription: subscription, number: number, answer: answer))
         }
     }
 

@@ -45,7 +45,8 @@ package final class LogMessageStore: MessageStore {
             headers: message.headers.readableBytesSpan,
             body: message.body.readableBytesSpan,
             to: queue,
-            at: time
+            at: time,
+            expires: message.expires
         )
         guard let sequence else { fatalError("a message for a queue that the log does not know") }
         return sequence
@@ -60,7 +61,8 @@ package final class LogMessageStore: MessageStore {
             headers: message.headers.readableBytesSpan,
             body: message.body.readableBytesSpan,
             toAll: queues,
-            at: time
+            at: time,
+            expires: message.expires
         )
         invariant(sequences.count == queues.count, "every child queue is known to the log")
         return sequences
@@ -75,8 +77,33 @@ package final class LogMessageStore: MessageStore {
         log.settle(queue, sequence, bytes: bytes, reason: reason.rawValue)
     }
 
-    package func requeue(_ queue: QueueID, _ sequence: EntrySequence, deliveryCount: UInt32) {
-        log.requeue(queue, sequence, deliveryCount: deliveryCount)
+    package func requeue(_ queue: QueueID, _ entry: RequeuedEntry) {
+        log.requeue(
+            queue,
+            entry.sequence,
+            Requeue(
+                deliveryCount: entry.deliveryCount,
+                isRejected: entry.isRejected,
+                due: entry.due
+            )
+        )
+    }
+
+    package func requeued(_ queue: QueueID) -> [RequeuedEntry] {
+        log.requeued(queue).map { sequence, requeue in
+            RequeuedEntry(
+                sequence: sequence,
+                deliveryCount: requeue.deliveryCount,
+                isRejected: requeue.isRejected,
+                due: requeue.dueMilliseconds
+            )
+        }
+    }
+
+    package func expiryRanges(_ queue: QueueID) -> [ExpiryRange] {
+        log.times(queue).map { first, expires, taken in
+            ExpiryRange(first: first, expires: expires, time: taken)
+        }
     }
 
     package func purge(_ queue: QueueID, below end: EntrySequence) { log.purge(queue, below: end) }
@@ -97,14 +124,13 @@ package final class LogMessageStore: MessageStore {
             from: sequence,
             messagesMax: limit.messages,
             bytesMax: limit.bytes
-        ) { sequence, deliveryCount, headers, body in
+        ) { entry, headers, body in
             let from = buffer.writerIndex
             buffer.writeBytes(headers)
             buffer.writeBytes(body)
             found.append(
                 Found(
-                    sequence: sequence,
-                    deliveryCount: deliveryCount,
+                    entry: entry,
                     start: from,
                     headerBytes: headers.byteCount,
                     bodyBytes: body.byteCount
@@ -155,8 +181,7 @@ package final class LogMessageStore: MessageStore {
         let buffer = ByteBuffer(bytes: result.bytes)
         let messages = result.items.compactMap { item in
             Found(
-                sequence: item.sequence,
-                deliveryCount: item.deliveryCount,
+                entry: item.entry,
                 start: item.headers.lowerBound,
                 headerBytes: item.headers.count,
                 bodyBytes: item.body.count
@@ -168,8 +193,7 @@ package final class LogMessageStore: MessageStore {
 
     /// Where one message stands in a run's buffer.
     private struct Found {
-        let sequence: EntrySequence
-        let deliveryCount: UInt32
+        let entry: ReadEntry
         let start: Int
         let headerBytes: Int
         let bodyBytes: Int
@@ -179,9 +203,11 @@ package final class LogMessageStore: MessageStore {
                 let body = buffer.getSlice(at: start + headerBytes, length: bodyBytes)
             else { return nil }
             return FetchedMessage(
-                sequence: sequence,
-                deliveryCount: deliveryCount,
-                message: Message(headers: headers, body: body)
+                sequence: entry.sequence,
+                deliveryCount: entry.requeue?.deliveryCount ?? 0,
+                isRejected: entry.requeue?.isRejected ?? false,
+                time: entry.time,
+                message: Message(headers: headers, body: body, expires: entry.expires)
             )
         }
     }

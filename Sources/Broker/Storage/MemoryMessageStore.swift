@@ -32,7 +32,9 @@ package final class MemoryMessageStore: MessageStore {
     private struct Entry {
         let sequence: EntrySequence
         let message: Message
-        var deliveryCount: UInt32 = 0
+        let time: UInt64
+        /// How it came back last.
+        var requeue: RequeuedEntry?
         var isSettled = false
         var isDamaged = false
     }
@@ -117,7 +119,7 @@ package final class MemoryMessageStore: MessageStore {
         at time: WallTime
     ) -> EntrySequence {
         bodyCount += 1
-        return add(message, to: queue)
+        return add(message, to: queue, at: time)
     }
 
     package func enqueue(
@@ -127,7 +129,7 @@ package final class MemoryMessageStore: MessageStore {
     ) -> [EntrySequence] {
         invariant(!queues.isEmpty && queues.count <= limits.entriesPerMessageMax, "within limits")
         bodyCount += 1
-        return queues.map { add(message, to: $0) }
+        return queues.map { add(message, to: $0, at: time) }
     }
 
     package func settle(
@@ -149,19 +151,43 @@ package final class MemoryMessageStore: MessageStore {
         appended()
     }
 
-    package func requeue(_ queue: QueueID, _ sequence: EntrySequence, deliveryCount: UInt32) {
+    package func requeue(_ queue: QueueID, _ entry: RequeuedEntry) {
         let slot = slot(queue)
-        let index = queues[slot].index(from: sequence)
+        let index = queues[slot].index(from: entry.sequence)
         invariant(
-            index < queues[slot].entries.count && queues[slot].entries[index].sequence == sequence,
+            index < queues[slot].entries.count
+                && queues[slot].entries[index].sequence == entry.sequence
+                && !queues[slot].entries[index].isSettled,
             "only entries that exist come back"
         )
         invariant(
-            queues[slot].entries[index].deliveryCount < deliveryCount,
+            queues[slot].entries[index].requeue?.deliveryCount ?? 0 < entry.deliveryCount,
             "delivery counts rise"
         )
-        queues[slot].entries[index].deliveryCount = deliveryCount
+        queues[slot].entries[index].requeue = entry
         appended()
+    }
+
+    package func requeued(_ queue: QueueID) -> [RequeuedEntry] {
+        queues[slot(queue)].entries.compactMap { $0.isSettled ? nil : $0.requeue }
+    }
+
+    package func expiryRanges(_ queue: QueueID) -> [ExpiryRange] {
+        var ranges: [ExpiryRange] = []
+        let entries = Array(queues[slot(queue)].entries)
+        // Small runs, so that tests have several.
+        for start in stride(from: 0, to: entries.count, by: 8) {
+            let run = entries[start..<min(start + 8, entries.count)]
+            ranges.append(
+                ExpiryRange(
+                    first: run[start].sequence,
+                    expires: run.compactMap { $0.message.expires == 0 ? nil : $0.message.expires }
+                        .min() ?? .max,
+                    time: run.map(\.time).min() ?? 0
+                )
+            )
+        }
+        return ranges
     }
 
     package func purge(_ queue: QueueID, below end: EntrySequence) {
@@ -187,12 +213,21 @@ package final class MemoryMessageStore: MessageStore {
         isInBatch = false
     }
 
-    private func add(_ message: Message, to queue: QueueID) -> EntrySequence {
-        invariant(message.byteCount <= limits.messageBytesMax, "the core checks sizes")
+    private func add(
+        _ message: Message,
+        to queue: QueueID,
+        at time: WallTime
+    ) -> EntrySequence {
+        invariant(
+            message.byteCount <= limits.messageBytesMax + StoreLimits.deadLetterBytesMax,
+            "the core checks sizes"
+        )
         let slot = slot(queue)
         let sequence = queues[slot].next
         queues[slot].next = sequence.next
-        queues[slot].entries.append(Entry(sequence: sequence, message: message))
+        queues[slot].entries.append(
+            Entry(sequence: sequence, message: message, time: time.milliseconds)
+        )
         queues[slot].messages += 1
         queues[slot].bytes += message.byteCount
         appended()
@@ -276,7 +311,9 @@ package final class MemoryMessageStore: MessageStore {
             found.append(
                 FetchedMessage(
                     sequence: entry.sequence,
-                    deliveryCount: entry.deliveryCount,
+                    deliveryCount: entry.requeue?.deliveryCount ?? 0,
+                    isRejected: entry.requeue?.isRejected ?? false,
+                    time: entry.time,
                     message: entry.message
                 )
             )

@@ -10,7 +10,8 @@ package import Base
 //    `pressure(true)` and the core stops reading from senders.
 // 4. `fetch` completes at once or later, may return less than asked, and may skip damaged entries.
 // 5. Ownership can end: after `failed` no receipt may be given and nothing may be delivered.
-// 6. Leases are not stored: after a restart every unsettled entry is ready again.
+// 6. Leases are not stored: after a restart every unsettled entry is ready again, unless it was
+//    recorded as come back with a time to wait for.
 
 /// Stands for everything appended up to some moment; opaque, rising, compared only.
 package struct AppendID: Comparable, Hashable, Sendable {
@@ -69,12 +70,60 @@ package struct FetchedMessage: Sendable, Equatable {
     package let sequence: EntrySequence
     /// How often it was delivered and came back, as far as the store was told.
     package let deliveryCount: UInt32
+    /// A client rejected it: nobody is to get it again.
+    package let isRejected: Bool
+    /// When the message was taken, in ms since 1970.
+    package let time: UInt64
     package let message: Message
 
-    package init(sequence: EntrySequence, deliveryCount: UInt32, message: Message) {
+    package init(
+        sequence: EntrySequence,
+        deliveryCount: UInt32,
+        isRejected: Bool = false,
+        time: UInt64,
+        message: Message
+    ) {
         self.sequence = sequence
         self.deliveryCount = deliveryCount
+        self.isRejected = isRejected
+        self.time = time
         self.message = message
+    }
+}
+
+/// An unsettled entry that came back before the store was opened.
+package struct RequeuedEntry: Sendable, Equatable {
+    package let sequence: EntrySequence
+    package let deliveryCount: UInt32
+    package let isRejected: Bool
+    /// When it may be delivered again, in ms since 1970; 0 = at once.
+    package let due: UInt64
+
+    package init(
+        sequence: EntrySequence,
+        deliveryCount: UInt32,
+        isRejected: Bool,
+        due: UInt64
+    ) {
+        self.sequence = sequence
+        self.deliveryCount = deliveryCount
+        self.isRejected = isRejected
+        self.due = due
+    }
+}
+
+/// What is known of the times of a run of entries, from `first` to where the next run begins.
+package struct ExpiryRange: Sendable, Equatable {
+    package let first: EntrySequence
+    /// No message in it expires before, by what its sender said; in ms since 1970, `.max` = none does.
+    package let expires: UInt64
+    /// No message in it was taken before, in ms since 1970.
+    package let time: UInt64
+
+    package init(first: EntrySequence, expires: UInt64, time: UInt64) {
+        self.first = first
+        self.expires = expires
+        self.time = time
     }
 }
 
@@ -130,8 +179,11 @@ package enum StoreEvent: Sendable {
 
 /// Sizes that the core must respect.
 package struct StoreLimits: Sendable, Equatable {
-    /// Headers and body of one message.
+    /// Headers and body of one message; the headers of a dead letter may come on top.
     package let messageBytesMax: Int
+    /// More than those headers take.
+    package static let deadLetterBytesMax = 1024
+
     /// Queues one message can go to at once.
     package let entriesPerMessageMax: Int
     /// Headers and bodies of all messages in one atomic batch.
@@ -178,8 +230,14 @@ package protocol MessageStore: AnyObject {
         reason: SettleReason
     )
 
-    /// Records that an entry came back after its `deliveryCount`-th delivery.
-    func requeue(_ queue: QueueID, _ sequence: EntrySequence, deliveryCount: UInt32)
+    /// Records that an entry came back.
+    func requeue(_ queue: QueueID, _ entry: RequeuedEntry)
+
+    /// The unsettled entries that were ever recorded as come back, in rising order; for the start.
+    func requeued(_ queue: QueueID) -> [RequeuedEntry]
+
+    /// Bounds on the times of the queue's unsettled entries, in rising order; for the start.
+    func expiryRanges(_ queue: QueueID) -> [ExpiryRange]
 
     /// Settles every entry of a queue below `end`, as one record.
     func purge(_ queue: QueueID, below end: EntrySequence)

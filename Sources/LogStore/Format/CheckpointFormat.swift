@@ -4,8 +4,9 @@ import Base
 package struct CheckpointHeader: Equatable, Sendable {
     static let byteCount = 96
     static let magic: UInt64 = 0x4B48_4352_4F54_4152  // "RATORCHK" as bytes
-    /// Version 1 knew no packed segments, version 2 not when a segment was last settled in.
-    package static let formatVersion: UInt32 = 3
+    /// Version 1 knew no packed segments, version 2 not when a segment was last settled in, version 3 no
+    /// times of messages.
+    package static let formatVersion: UInt32 = 4
 
     package let store: StoreID
     /// Rises by one with each checkpoint of a store.
@@ -94,7 +95,7 @@ enum CheckpointFormat {
         append(UInt32(name.count), to: &bytes)
         append(queue.nextSequence, to: &bytes)
         append(UInt32(queue.extents.count), to: &bytes)
-        append(UInt32(queue.deliveryCounts.count), to: &bytes)
+        append(UInt32(queue.requeues.count), to: &bytes)
         bytes += name
         bytes += repeatElement(0, count: roundedUpToEight(name.count) - name.count)
         for extent in queue.extents {
@@ -104,12 +105,14 @@ enum CheckpointFormat {
             append(extent.count, to: &bytes)
             append(prefix, to: &bytes)
             append(extent.liveBytes, to: &bytes)
+            append(extent.times.expires, to: &bytes)
+            append(extent.times.taken, to: &bytes)
             append(UInt64(bitmap.count), to: &bytes)
             for word in bitmap { append(word, to: &bytes) }
         }
-        for (sequence, count) in queue.deliveryCounts.sorted(by: { $0.key < $1.key }) {
+        for (sequence, requeue) in queue.requeues.sorted(by: { $0.key < $1.key }) {
             append(sequence, to: &bytes)
-            append(UInt64(count), to: &bytes)
+            append(requeue.word, to: &bytes)
         }
     }
 
@@ -177,7 +180,7 @@ enum CheckpointFormat {
             dropped.append(SegmentFile(segment: number, generation: generation))
         }
         var queues: [QueueState] = []
-        for _ in 0..<header.queueCount { queues.append(try reader.queue(bytes)) }
+        for _ in 0..<header.queueCount { queues.append(try reader.queue(bytes, version)) }
         guard reader.position == bytes.byteCount else {
             throw .contradiction("bytes follow the last queue")
         }
@@ -219,7 +222,10 @@ enum CheckpointFormat {
             return position
         }
 
-        mutating func queue(_ bytes: RawSpan) throws(CheckpointFault) -> QueueState {
+        mutating func queue(
+            _ bytes: RawSpan,
+            _ version: UInt32
+        ) throws(CheckpointFault) -> QueueState {
             let id = QueueID(try uint32(bytes))
             let nameBytes = Int(try uint32(bytes))
             let next = try uint64(bytes)
@@ -232,22 +238,31 @@ enum CheckpointFormat {
                 nextSequence: next
             )
             var extents: [Extent] = []
-            for _ in 0..<extentCount { extents.append(try extent(bytes)) }
-            var counts: [UInt64: UInt32] = [:]
+            for _ in 0..<extentCount { extents.append(try extent(bytes, version)) }
+            var requeues: [UInt64: Requeue] = [:]
             for _ in 0..<requeueCount {
                 let sequence = try uint64(bytes)
-                counts[sequence] = UInt32(truncatingIfNeeded: try uint64(bytes))
+                requeues[sequence] = Requeue(word: try uint64(bytes))
             }
-            queue.restore(extents: extents, deliveryCounts: counts)
+            queue.restore(extents: extents, requeues: requeues)
             return queue
         }
 
-        mutating func extent(_ bytes: RawSpan) throws(CheckpointFault) -> Extent {
+        mutating func extent(
+            _ bytes: RawSpan,
+            _ version: UInt32
+        ) throws(CheckpointFault) -> Extent {
             let segment = UInt32(truncatingIfNeeded: try uint64(bytes))
             let first = try uint64(bytes)
             let count = try uint32(bytes)
             let prefix = try uint32(bytes)
             let liveBytes = try uint64(bytes)
+            // Before version 4 no message expired, and when they were taken was not noted: long ago.
+            var times = ExtentTimes(expires: .max, taken: 0)
+            if version > 3 {
+                times.expires = try uint64(bytes)
+                times.taken = try uint64(bytes)
+            }
             let words = Int(truncatingIfNeeded: try uint64(bytes))
             guard words >= 0, words <= (bytes.byteCount - position) / 8 else {
                 throw .contradiction("a bitmap is longer than the file")
@@ -260,6 +275,7 @@ enum CheckpointFormat {
                     first: first,
                     count: count,
                     liveBytes: liveBytes,
+                    times: times,
                     prefix: prefix,
                     bitmap: bitmap
                 )

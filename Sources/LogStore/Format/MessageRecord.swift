@@ -5,6 +5,8 @@ package import Base
 package struct MessageRecord: Sendable {
     static let fixedByteCount = 28
     static let entryByteCount = 12
+    /// Record flag: the message expires; when, stands behind the entries.
+    static let expiresFlag: UInt8 = 2
     /// A record's list is counted in 16 bits.
     package static let entriesMax = 65_535
 
@@ -12,6 +14,8 @@ package struct MessageRecord: Sendable {
     package let offset: Int
     package let entryCount: Int
     package let timeMilliseconds: UInt64
+    /// In ms since 1970; 0 = never.
+    package let expiresMilliseconds: UInt64
     package let headers: Range<Int>
     package let body: Range<Int>
 
@@ -19,8 +23,10 @@ package struct MessageRecord: Sendable {
     package var messageBytes: Int { headers.count + body.count }
 
     /// Bytes of the whole record.
-    package static func length(headers: Int, body: Int, entries: Int) -> Int {
-        roundedUpToEight(fixedByteCount + entries * entryByteCount + headers + body)
+    package static func length(headers: Int, body: Int, entries: Int, expires: UInt64) -> Int {
+        roundedUpToEight(
+            fixedByteCount + entries * entryByteCount + (expires == 0 ? 0 : 8) + headers + body
+        )
     }
 
     /// Reads the layout; nothing if the lengths inside contradict each other.
@@ -30,14 +36,20 @@ package struct MessageRecord: Sendable {
         }
         let headerBytes = Int(header.word)
         let bodyBytes = Int(bytes.uint32(at: offset + 24))
-        guard
-            Self.length(headers: headerBytes, body: bodyBytes, entries: header.count)
-                == header.length
-        else { return nil }
+        let isExpiring = header.flags & Self.expiresFlag != 0
+        let length = Self.length(
+            headers: headerBytes,
+            body: bodyBytes,
+            entries: header.count,
+            expires: isExpiring ? 1 : 0
+        )
+        guard length == header.length else { return nil }
         self.offset = offset
         entryCount = header.count
         timeMilliseconds = bytes.uint64(at: offset + 16)
-        let headersStart = offset + Self.fixedByteCount + header.count * Self.entryByteCount
+        let entriesEnd = offset + Self.fixedByteCount + header.count * Self.entryByteCount
+        expiresMilliseconds = isExpiring ? bytes.uint64(at: entriesEnd) : 0
+        let headersStart = isExpiring ? entriesEnd + 8 : entriesEnd
         headers = headersStart..<headersStart + headerBytes
         body = headers.upperBound..<headers.upperBound + bodyBytes
     }
@@ -65,16 +77,22 @@ package struct MessageRecord: Sendable {
         queue: QueueID,
         sequence: UInt64,
         time: UInt64,
+        expires: UInt64,
         headers: RawSpan,
         body: RawSpan,
         flags: UInt8,
         seed: UInt32
     ) {
-        let length = length(headers: headers.byteCount, body: body.byteCount, entries: 1)
+        let length = length(
+            headers: headers.byteCount,
+            body: body.byteCount,
+            entries: 1,
+            expires: expires
+        )
         span.appendRecord(
             .message,
             length: length,
-            flags: flags,
+            flags: expires == 0 ? flags : flags | expiresFlag,
             count: 1,
             word: UInt32(headers.byteCount),
             seed: seed
@@ -83,6 +101,7 @@ package struct MessageRecord: Sendable {
             span.append32(UInt32(body.byteCount))
             span.append32(queue.value)
             span.append64(sequence)
+            if expires != 0 { span.append64(expires) }
             span.append(bytes: headers)
             span.append(bytes: body)
         }
@@ -93,6 +112,7 @@ package struct MessageRecord: Sendable {
         to span: inout OutputRawSpan,
         entries: [(QueueID, UInt64)],
         time: UInt64,
+        expires: UInt64,
         headers: RawSpan,
         body: RawSpan,
         flags: UInt8,
@@ -101,12 +121,13 @@ package struct MessageRecord: Sendable {
         let length = length(
             headers: headers.byteCount,
             body: body.byteCount,
-            entries: entries.count
+            entries: entries.count,
+            expires: expires
         )
         span.appendRecord(
             .message,
             length: length,
-            flags: flags,
+            flags: expires == 0 ? flags : flags | expiresFlag,
             count: entries.count,
             word: UInt32(headers.byteCount),
             seed: seed
@@ -117,6 +138,7 @@ package struct MessageRecord: Sendable {
                 span.append32(queue.value)
                 span.append64(sequence)
             }
+            if expires != 0 { span.append64(expires) }
             span.append(bytes: headers)
             span.append(bytes: body)
         }

@@ -19,8 +19,8 @@ package struct SegmentFile: Hashable, Sendable {
 struct PackedHeader: Equatable, Sendable {
     static let byteCount = 64
     static let magic: UInt64 = 0x4B41_5052_4F54_4152  // "RATORPAK" as bytes
-    /// Version 1 knew no codec 2.
-    static let formatVersion: UInt32 = 2
+    /// Version 1 knew no codec 2, version 2 no expiring messages.
+    static let formatVersion: UInt32 = 3
 
     let store: StoreID
     let file: SegmentFile

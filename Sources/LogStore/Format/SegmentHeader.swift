@@ -2,8 +2,8 @@
 package struct SegmentHeader: Equatable, Sendable {
     package static let byteCount = 64
     package static let magic: UInt64 = 0x4745_5352_4F54_4152  // "RATORSEG" as bytes
-    /// The only format that exists so far.
-    package static let formatVersion: UInt32 = 1
+    /// Version 1 knew no expiring messages and no requeued entries that wait.
+    package static let formatVersion: UInt32 = 2
 
     package let store: StoreID
     package let segment: UInt32
@@ -64,7 +64,7 @@ package struct SegmentHeader: Equatable, Sendable {
             throw .badChecksum
         }
         let version = bytes.uint32(at: 8)
-        guard version == formatVersion else { throw .newerVersion(version) }
+        guard (1...formatVersion).contains(version) else { throw .newerVersion(version) }
         return SegmentHeader(
             store: StoreID(high: bytes.uint64(at: 16), low: bytes.uint64(at: 24)),
             segment: UInt32(truncatingIfNeeded: bytes.uint64(at: 32)),

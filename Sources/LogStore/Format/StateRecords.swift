@@ -79,19 +79,19 @@ package struct RequeueRecord: Equatable, Sendable {
 
     package let queue: QueueID
     package let sequence: UInt64
-    package let deliveryCount: UInt32
+    package let requeue: Requeue
 
-    init(queue: QueueID, sequence: UInt64, deliveryCount: UInt32) {
+    init(queue: QueueID, sequence: UInt64, _ requeue: Requeue) {
         self.queue = queue
         self.sequence = sequence
-        self.deliveryCount = deliveryCount
+        self.requeue = requeue
     }
 
     package init?(_ header: RecordHeader, _ bytes: RawSpan, at offset: Int) {
         guard header.kind == .requeue, header.length == Self.length else { return nil }
         queue = QueueID(header.word)
         sequence = bytes.uint64(at: offset + 16)
-        deliveryCount = bytes.uint32(at: offset + 24)
+        requeue = Requeue(word: bytes.uint64(at: offset + 24))
     }
 
     func append(to span: inout OutputRawSpan, flags: UInt8, seed: UInt32) {
@@ -104,8 +104,41 @@ package struct RequeueRecord: Equatable, Sendable {
             seed: seed
         ) { span in
             span.append64(sequence)
-            span.append32(deliveryCount)
+            span.append64(requeue.word)
         }
+    }
+}
+
+/// How an entry came back.
+package struct Requeue: Equatable, Sendable {
+    /// How often it was delivered, at most 2^31 - 1.
+    package let deliveryCount: UInt32
+    /// A client rejected it: nobody is to get it again.
+    package let isRejected: Bool
+    /// When it may be delivered again, in s since 1970; 0 = at once.
+    package let dueSeconds: UInt32
+
+    /// `due` in ms since 1970 is kept in whole seconds, rounded up.
+    package init(deliveryCount: UInt32, isRejected: Bool = false, due: UInt64 = 0) {
+        self.deliveryCount = min(deliveryCount, Self.countMax)
+        self.isRejected = isRejected
+        dueSeconds = UInt32(clamping: due / 1000 + (due % 1000 == 0 ? 0 : 1))
+    }
+
+    private static let countMax = UInt32.max >> 1
+
+    /// When it may be delivered again, in ms since 1970; 0 = at once.
+    package var dueMilliseconds: UInt64 { UInt64(dueSeconds) * 1000 }
+
+    /// As it stands in records and checkpoints: the count in 31 bits, the mark, then the seconds.
+    init(word: UInt64) {
+        deliveryCount = UInt32(truncatingIfNeeded: word) & Self.countMax
+        isRejected = word & (1 << 31) != 0
+        dueSeconds = UInt32(word >> 32)
+    }
+
+    var word: UInt64 {
+        UInt64(deliveryCount) | (isRejected ? 1 << 31 : 0) | UInt64(dueSeconds) << 32
     }
 }
 

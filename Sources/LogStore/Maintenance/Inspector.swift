@@ -72,7 +72,7 @@ package struct Inspector<Files: FileSystem> {
                     bytes: queue.liveBytes,
                     oldest: queue.extents.isEmpty ? nil : EntrySequence(queue.firstSequence),
                     next: EntrySequence(queue.nextSequence),
-                    requeued: queue.deliveryCounts.count
+                    requeued: queue.requeues.count
                 )
             )
         }

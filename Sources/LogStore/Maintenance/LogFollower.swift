@@ -146,13 +146,14 @@ package struct LogFollower<Files: FileSystem> {
                 queue: id,
                 name: names[id.value] ?? "with id \(id.value)",
                 sequence: sequence,
-                deliveryCount: 0,
+                requeue: nil,
                 isSettled: false
             )
         }
         let message = StoredMessage(
             position: LogPosition(segment: position.segment, offset: offset),
             time: WallTime(milliseconds: record.timeMilliseconds),
+            expires: record.expiresMilliseconds,
             entries: entries
         )
         return take(message, bytes.extracting(record.headers), bytes.extracting(record.body))

@@ -159,6 +159,7 @@ final class MessagePass: ReplayObserver {
         let message = StoredMessage(
             position: position,
             time: WallTime(milliseconds: record.timeMilliseconds),
+            expires: record.expiresMilliseconds,
             entries: entries
         )
         if !take(message, bytes.extracting(record.headers), bytes.extracting(record.body)) {
@@ -182,7 +183,7 @@ final class MessagePass: ReplayObserver {
                 queue: id,
                 name: state.queue(id)?.name ?? "with id \(id.value)",
                 sequence: sequence,
-                deliveryCount: 0,
+                requeue: nil,
                 isSettled: true
             )
         }
@@ -199,8 +200,7 @@ final class MessagePass: ReplayObserver {
             queue: id,
             name: queue.name,
             sequence: sequence,
-            deliveryCount: queue.deliveryCounts.isEmpty
-                ? 0 : queue.deliveryCounts[sequence.value] ?? 0,
+            requeue: queue.requeues.isEmpty ? nil : queue.requeues[sequence.value],
             isSettled: isSettled
         )
     }

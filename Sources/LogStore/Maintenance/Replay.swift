@@ -57,12 +57,22 @@ struct Replay<Files: FileSystem> {
 
     /// A record that waits for the end of its atomic unit.
     private enum Operation {
-        case message(entries: [(QueueID, EntrySequence)], bytes: Int, segment: UInt32, offset: Int)
+        case message(ReplayedMessage)
         case settle(SettleRecord)
         case requeue(RequeueRecord)
         case queue(QueueRecord, segment: UInt32)
         case delete(DeleteQueueRecord)
         case purge(PurgeRecord)
+    }
+
+    /// What a message record says, but for its headers and body.
+    private struct ReplayedMessage {
+        var entries: [(QueueID, EntrySequence)]
+        let bytes: Int
+        let time: UInt64
+        let expires: UInt64
+        let segment: UInt32
+        let offset: Int
     }
 
     /// Where the log stands after the replay.
@@ -453,20 +463,20 @@ struct Replay<Files: FileSystem> {
     ) {
         recordsApplied += 1
         let operation = decode(header, bytes, at: local, segment, offset: offset)
-        guard case .message(var entries, let messageBytes, _, _) = operation else {
+        guard case .message(var message) = operation else {
             if let operation { apply(operation) }
             return
         }
         if let listed {
             // The others were settled, and perhaps by a record that is gone.
-            entries.removeAll { id, sequence in
+            message.entries.removeAll { id, sequence in
                 if listed[id]?.offset(of: sequence.value) == offset { return false }
                 state.queue(id)?.raiseNextSequence(to: sequence.value + 1)
                 return true
             }
         }
-        unseen.formUnion(entries.map { $0.0.value })
-        apply(.message(entries: entries, bytes: messageBytes, segment: segment, offset: offset))
+        unseen.formUnion(message.entries.map { $0.0.value })
+        apply(.message(message))
     }
 
     private mutating func record(
@@ -538,10 +548,14 @@ struct Replay<Files: FileSystem> {
             guard let record = MessageRecord(header, bytes, at: local) else { return nil }
             let entries = (0..<record.entryCount).map { record.entry($0, in: bytes) }
             return .message(
-                entries: entries,
-                bytes: record.messageBytes,
-                segment: segment,
-                offset: offset
+                ReplayedMessage(
+                    entries: entries,
+                    bytes: record.messageBytes,
+                    time: record.timeMilliseconds,
+                    expires: record.expiresMilliseconds,
+                    segment: segment,
+                    offset: offset
+                )
             )
         case .settle: return SettleRecord(header, bytes, at: local).map { .settle($0) }
         case .requeue: return RequeueRecord(header, bytes, at: local).map { .requeue($0) }
@@ -555,34 +569,12 @@ struct Replay<Files: FileSystem> {
 
     private mutating func apply(_ operation: Operation) {
         switch operation {
-        case .message(let entries, let bytes, let segment, let offset):
-            for (id, sequence) in entries {
-                let queue =
-                    state.queue(id)
-                    ?? state.name(
-                        id,
-                        "/queue/recovered.\(id.value)",
-                        nextSequence: sequence.value
-                    )
-                guard sequence.value >= queue.nextSequence else { continue }
-                noteLost(queue, upTo: sequence.value)
-                // Its name's record may be damaged.
-                if !queue.isNamed(in: segment) { queue.beginSegment(segment) }
-                state.append(
-                    to: queue,
-                    sequence.value,
-                    bytes: bytes,
-                    segment: segment,
-                    offset: offset
-                )
-            }
+        case .message(let message):
+            for (id, sequence) in message.entries { append(sequence, of: id, message) }
         case .settle(let record):
             settle(record)
         case .requeue(let record):
-            state.queue(record.queue)?.requeue(
-                record.sequence,
-                deliveryCount: record.deliveryCount
-            )
+            state.queue(record.queue)?.requeue(record.sequence, record.requeue)
         case .queue(let record, let segment):
             if let queue = state.queue(record.queue) {
                 noteLost(queue, upTo: record.nextSequence)
@@ -598,6 +590,29 @@ struct Replay<Files: FileSystem> {
         case .purge(let record):
             if let queue = state.queue(record.queue) { state.purge(queue, below: record.below) }
         }
+    }
+
+    private mutating func append(
+        _ sequence: EntrySequence,
+        of id: QueueID,
+        _ message: ReplayedMessage
+    ) {
+        let queue =
+            state.queue(id)
+            ?? state.name(id, "/queue/recovered.\(id.value)", nextSequence: sequence.value)
+        guard sequence.value >= queue.nextSequence else { return }
+        noteLost(queue, upTo: sequence.value)
+        // Its name's record may be damaged.
+        if !queue.isNamed(in: message.segment) { queue.beginSegment(message.segment) }
+        state.append(
+            to: queue,
+            sequence.value,
+            bytes: message.bytes,
+            time: message.time,
+            expires: message.expires,
+            segment: message.segment,
+            offset: message.offset
+        )
     }
 
     /// Settles what a record lists.

@@ -63,22 +63,26 @@ package final class StoreBuilder<Files: FileSystem> {
         return id
     }
 
-    /// Appends one message with an entry in each of several queues, and how often each came back.
+    /// Appends one message with an entry in each of several queues, and how each came back.
+    ///
+    /// `expires` in ms since 1970, 0 = never.
     package func append(
         headers: RawSpan,
         body: RawSpan,
-        to entries: [(queue: QueueID, deliveryCount: UInt32)],
-        at time: WallTime
+        to entries: [(queue: QueueID, requeue: Requeue?)],
+        at time: WallTime,
+        expires: UInt64
     ) throws(LogStoreError) {
         let sequences = log.enqueue(
             headers: headers,
             body: body,
             toAll: entries.map(\.queue),
-            at: time
+            at: time,
+            expires: expires
         )
         invariant(sequences.count == entries.count, "every queue was declared here")
-        for (entry, sequence) in zip(entries, sequences) where entry.deliveryCount > 0 {
-            log.requeue(entry.queue, sequence, deliveryCount: entry.deliveryCount)
+        for (entry, sequence) in zip(entries, sequences) {
+            if let requeue = entry.requeue { log.requeue(entry.queue, sequence, requeue) }
         }
         pendingBytes += headers.byteCount + body.byteCount + 64 * entries.count
         if pendingBytes >= Self.groupBytes { try performJobs() }

@@ -177,12 +177,12 @@ package struct StoreCopier<Files: FileSystem> {
         }
 
         func take(_ message: StoredMessage, _ headers: RawSpan, _ body: RawSpan) -> Bool {
-            var targets: [(queue: QueueID, deliveryCount: UInt32)] = []
+            var targets: [(queue: QueueID, requeue: Requeue?)] = []
             for entry in message.entries {
                 guard let id = ids[entry.queue], let queue = state.queue(entry.queue) else {
                     continue
                 }
-                targets.append((id, entry.deliveryCount))
+                targets.append((id, entry.requeue))
                 _ = state.settle(
                     queue,
                     entry.sequence.value,
@@ -190,7 +190,13 @@ package struct StoreCopier<Files: FileSystem> {
                 )
             }
             do throws(LogStoreError) {
-                try builder.append(headers: headers, body: body, to: targets, at: message.time)
+                try builder.append(
+                    headers: headers,
+                    body: body,
+                    to: targets,
+                    at: message.time,
+                    expires: message.expires
+                )
             } catch {
                 failure = error
                 return false

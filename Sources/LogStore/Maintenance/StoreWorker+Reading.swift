@@ -178,7 +178,12 @@ extension StoreWorker {
         let bodyStart = start + record.headers.count
         result.items.append(
             ReadResult.Item(
-                sequence: EntrySequence(sequence),
+                entry: ReadEntry(
+                    sequence: EntrySequence(sequence),
+                    requeue: nil,
+                    time: record.timeMilliseconds,
+                    expires: record.expiresMilliseconds
+                ),
                 headers: start..<bodyStart,
                 body: bodyStart..<result.bytes.count
             )

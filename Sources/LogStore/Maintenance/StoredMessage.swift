@@ -6,8 +6,9 @@ package struct StoredEntry: Sendable, Equatable {
     /// The queue's name.
     package let name: String
     package let sequence: EntrySequence
-    /// How often it was delivered and came back; 0 for what is settled.
-    package let deliveryCount: UInt32
+    /// How it came back last; nil if it never did, and for what is settled.
+    package let requeue: Requeue?
+    package var deliveryCount: UInt32 { requeue?.deliveryCount ?? 0 }
     /// Done, or of a queue that is gone.
     package let isSettled: Bool
 }
@@ -18,6 +19,8 @@ package struct StoredMessage: Sendable, Equatable {
     package let position: LogPosition
     /// When it was taken.
     package let time: WallTime
+    /// When it expires, in ms since 1970; 0 = never.
+    package let expires: UInt64
     /// Never empty; in the order of the record.
     package let entries: [StoredEntry]
 }

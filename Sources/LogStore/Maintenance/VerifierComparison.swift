@@ -50,7 +50,7 @@ struct VerifierComparison {
             return "queue \(queue.name) has \(other.liveCount) unsettled entries, "
                 + "not \(queue.liveCount)"
         }
-        if queue.deliveryCounts != other.deliveryCounts {
+        if queue.requeues != other.requeues {
             return "delivery counts of queue \(queue.name) differ"
         }
         return nil

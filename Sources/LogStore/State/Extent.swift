@@ -1,3 +1,17 @@
+/// Bounds on the times of an extent's messages, in ms since 1970.
+struct ExtentTimes: Equatable {
+    /// When the first of them expires; `.max` = none ever does.
+    var expires = UInt64.max
+    /// When the first of them was taken.
+    var taken = UInt64.max
+
+    @inline(__always)
+    mutating func add(time: UInt64, expires: UInt64) {
+        if time < taken { taken = time }
+        if expires != 0, expires < self.expires { self.expires = expires }
+    }
+}
+
 /// A run of consecutive entries of one queue whose messages stand in one segment.
 ///
 /// Invariants: `settledCount <= count`; the first `settledPrefix` entries are settled; `bitmap` is
@@ -9,10 +23,19 @@ struct Extent {
     private(set) var settledCount: UInt32 = 0
     /// Headers and bodies of the entries that are not settled.
     private(set) var liveBytes: UInt64
+    /// What is known of the messages' times, settled ones included.
+    private(set) var times: ExtentTimes
     private var settledPrefix: UInt32 = 0
     private var bitmap: [UInt64] = []
 
-    init(segment: UInt32, first: UInt64, count: UInt32 = 0, liveBytes: UInt64 = 0) {
+    init(
+        segment: UInt32,
+        first: UInt64,
+        count: UInt32 = 0,
+        liveBytes: UInt64 = 0,
+        times: ExtentTimes = ExtentTimes()
+    ) {
+        self.times = times
         self.segment = segment
         self.first = first
         self.count = count
@@ -28,8 +51,9 @@ struct Extent {
 
     /// Adds the entry at `end`.
     @inline(__always)
-    mutating func append(bytes: Int) {
+    mutating func append(bytes: Int, time: UInt64, expires: UInt64) {
         count += 1
+        times.add(time: time, expires: expires)
         liveBytes += UInt64(bytes)
         if !bitmap.isEmpty && bitmap.count * 64 < Int(count) { bitmap.append(0) }
     }
@@ -86,13 +110,20 @@ struct Extent {
         first: UInt64,
         count: UInt32,
         liveBytes: UInt64,
+        times: ExtentTimes,
         prefix: UInt32,
         bitmap: [UInt64]
     ) {
         guard prefix <= count, bitmap.isEmpty || bitmap.count == (Int(count) + 63) / 64 else {
             return nil
         }
-        self.init(segment: segment, first: first, count: count, liveBytes: liveBytes)
+        self.init(
+            segment: segment,
+            first: first,
+            count: count,
+            liveBytes: liveBytes,
+            times: times
+        )
         settledPrefix = prefix
         self.bitmap = bitmap
         settledCount = prefix

@@ -10,8 +10,8 @@ final class QueueState {
     private(set) var nextSequence: UInt64
     private(set) var liveCount = 0
     private(set) var liveBytes: UInt64 = 0
-    /// How often entries that came back were delivered; only of unsettled entries.
-    private(set) var deliveryCounts: [UInt64: UInt32] = [:]
+    /// How entries came back; only unsettled ones.
+    private(set) var requeues: [UInt64: Requeue] = [:]
 
     // The entries in the active segment, whose posting list is still in memory.
 
@@ -63,7 +63,14 @@ final class QueueState {
 
     /// Adds an entry that stands in the active segment; true if that began an extent.
     @inline(__always)
-    func append(_ sequence: UInt64, bytes: Int, segment: UInt32, offset: UInt32) -> Bool {
+    func append(
+        _ sequence: UInt64,
+        bytes: Int,
+        time: UInt64,
+        expires: UInt64,
+        segment: UInt32,
+        offset: UInt32
+    ) -> Bool {
         if activeOffsets.isEmpty { activeFirst = sequence }
         // Entries that damage took leave a hole, so that the list stays dense.
         while activeFirst + UInt64(activeOffsets.count) < sequence { activeOffsets.append(0) }
@@ -73,11 +80,11 @@ final class QueueState {
         liveBytes += UInt64(bytes)
         let last = extents.count - 1
         if last >= 0, extents[last].segment == segment, extents[last].end == sequence {
-            extents[last].append(bytes: bytes)
+            extents[last].append(bytes: bytes, time: time, expires: expires)
             return false
         }
         var extent = Extent(segment: segment, first: sequence)
-        extent.append(bytes: bytes)
+        extent.append(bytes: bytes, time: time, expires: expires)
         extents.append(extent)
         return true
     }
@@ -98,7 +105,7 @@ final class QueueState {
         guard isNew else { return nil }
         liveCount -= 1
         liveBytes -= freed
-        if !deliveryCounts.isEmpty { deliveryCounts[sequence] = nil }
+        if !requeues.isEmpty { requeues[sequence] = nil }
         let segment = extents[index].segment
         guard extents[index].isSettled else {
             return Settled(bytes: freed, segment: segment, endsExtent: false)
@@ -129,16 +136,16 @@ final class QueueState {
             }
             break
         }
-        if !deliveryCounts.isEmpty { deliveryCounts = deliveryCounts.filter { $0.key >= end } }
+        if !requeues.isEmpty { requeues = requeues.filter { $0.key >= end } }
         return ended
     }
 
-    /// Records how often an unsettled entry was delivered.
-    func requeue(_ sequence: UInt64, deliveryCount: UInt32) {
+    /// Records how an unsettled entry came back.
+    func requeue(_ sequence: UInt64, _ requeue: Requeue) {
         guard let index = extentIndex(of: sequence), !extents[index].isSettled(sequence) else {
             return
         }
-        deliveryCounts[sequence] = deliveryCount
+        requeues[sequence] = requeue
     }
 
     /// The index of the extent that holds the sequence, settled or not.
@@ -175,9 +182,9 @@ final class QueueState {
     }
 
     /// Takes over what a checkpoint held.
-    func restore(extents: [Extent], deliveryCounts: [UInt64: UInt32]) {
+    func restore(extents: [Extent], requeues: [UInt64: Requeue]) {
         self.extents = extents
-        self.deliveryCounts = deliveryCounts
+        self.requeues = requeues
         liveCount = extents.reduce(0) { $0 + Int($1.liveCount) }
         liveBytes = extents.reduce(0) { $0 + $1.liveBytes }
     }

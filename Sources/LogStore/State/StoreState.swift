@@ -42,12 +42,20 @@ final class StoreState {
         to queue: QueueState,
         _ sequence: UInt64,
         bytes: Int,
+        time: UInt64,
+        expires: UInt64,
         segment: UInt32,
         offset: Int
     ) {
-        if queue.append(sequence, bytes: bytes, segment: segment, offset: UInt32(offset)) {
-            segments.extentBegan(in: segment)
-        }
+        let beganExtent = queue.append(
+            sequence,
+            bytes: bytes,
+            time: time,
+            expires: expires,
+            segment: segment,
+            offset: UInt32(offset)
+        )
+        if beganExtent { segments.extentBegan(in: segment) }
     }
 
     /// Settles one entry and returns the bytes that this freed; nothing if it was settled before.

@@ -27,6 +27,10 @@ extension Configuration {
         }
         settings.limits.connections = limits.connections
         settings.limits.subscriptionsPerConnection = limits.subscriptionsPerConnection
+        settings.autoDeleteAfter = create.autoDeleteAfter
+        settings.limits.temporaryQueuesPerConnection = limits.temporaryQueuesPerConnection
+        settings.limits.destinations = limits.destinations
+        settings.limits.transactionsPerConnection = limits.transactionsPerConnection
         settings.limits.transactionMessages = limits.transactionMessages
         settings.limits.transactionBytes = limits.transactionBytes.bytes
         settings.limits.transactionAge = limits.transactionAge
@@ -54,6 +58,13 @@ extension Configuration.Queue {
             case .reject: .reject
             case .dropOldest: .dropOldest
             }
+        policy.ackTimeout = ending.ackTimeout
+        policy.ackTimeoutMax = ending.ackTimeoutMax
+        policy.deliveriesMax = ending.maxDeliveries
+        policy.deadLetter = ending.deadLetter
+        policy.deadLettersExpired = ending.deadLetterExpired
+        policy.requeueDelays = ending.requeueDelay
+        policy.timeToLive = ending.messageTTL
         return policy
     }
 }

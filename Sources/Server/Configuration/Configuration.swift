@@ -56,6 +56,8 @@ package struct Configuration: Sendable, Equatable {
     /// What clients may create by using it.
     package struct Create: Sendable, Equatable {
         package var allow = ["/queue/>", "/topic/>"]
+        /// What was created by being used goes when it was empty and unused for so long; zero = never.
+        package var autoDeleteAfter = Interval.seconds(3600)
     }
 
     /// Where a queue keeps its messages.
@@ -77,6 +79,23 @@ package struct Configuration: Sendable, Equatable {
         /// 0 = no limit; 64 MiB for a memory queue.
         package var maxBytes = ByteCount(0)
         package var overflow = Overflow.reject
+        package var ending = Ending()
+    }
+
+    /// When a delivery or a message is over, and what becomes of it then.
+    package struct Ending: Sendable, Equatable {
+        /// Zero = never.
+        package var ackTimeout = Interval.seconds(30 * 60)
+        package var ackTimeoutMax = Interval.seconds(12 * 3600)
+        /// 0 = no limit.
+        package var maxDeliveries = 20
+        /// "" = drop and count.
+        package var deadLetter = "/queue/dead"
+        package var deadLetterExpired = false
+        /// Empty = at once.
+        package var requeueDelay: [Interval] = []
+        /// Zero = for ever.
+        package var messageTTL = Interval.zero
     }
 
     /// One queue, or all that a pattern matches: exactly one of `name` and `match` is set.
@@ -89,12 +108,14 @@ package struct Configuration: Sendable, Equatable {
         package var maxMessages: Int
         package var maxBytes: ByteCount
         package var overflow: Overflow
+        package var ending: Ending
 
         package init(defaults: Defaults) {
             storage = defaults.storage
             maxMessages = defaults.maxMessages
             maxBytes = defaults.maxBytes
             overflow = defaults.overflow
+            ending = defaults.ending
         }
     }
 
@@ -120,6 +141,9 @@ package struct Configuration: Sendable, Equatable {
     package struct Limits: Sendable, Equatable {
         package var connections = 50_000
         package var subscriptionsPerConnection = 1000
+        package var temporaryQueuesPerConnection = 100
+        package var destinations = 1_000_000
+        package var transactionsPerConnection = 16
         package var transactionMessages = 10_000
         package var transactionBytes = ByteCount(64 << 20)
         package var transactionAge = Interval.seconds(300)

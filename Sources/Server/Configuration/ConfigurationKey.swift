@@ -115,6 +115,38 @@ struct ConfigurationKey<Target> {
         }
     }
 
+    /// One duration, or several; `"0s"` and the empty list are none.
+    static func durations(
+        _ name: String,
+        _ field: WritableKeyPath<Target, [Interval]>,
+        _ range: ClosedRange<Interval>
+    ) -> Self {
+        let expected =
+            "expected a duration from \(range.lowerBound) to \(range.upperBound), in quotes, or a "
+            + "list of at most \(durationsMax), such as [\"1s\", \"1m\"]; \"0s\" = none"
+        return value(name, field, expected: expected) { value in
+            var texts: [String] = []
+            if case .list(let elements) = value {
+                texts = elements.compactMap(\.text)
+                guard texts.count == elements.count, texts.count <= durationsMax else { return nil }
+            } else {
+                guard let text = value.text else { return nil }
+                if text == "0s" { return [] }
+                texts = [text]
+            }
+            let parsed = texts.compactMap(Interval.init(parsing:))
+            guard parsed.count == texts.count, parsed.allSatisfy(range.contains) else { return nil }
+            return parsed
+        }
+    }
+
+    private static var durationsMax: Int { 32 }
+
+    /// `true` or `false`.
+    static func flag(_ name: String, _ field: WritableKeyPath<Target, Bool>) -> Self {
+        value(name, field, expected: "expected true or false", parse: \.flag)
+    }
+
     /// One word of a few.
     static func choice<Word: CaseIterable & RawRepresentable>(
         _ name: String,

@@ -61,7 +61,19 @@ enum ConfigurationKeys {
         "expected HOST:PORT with a port from 0 to 65535, such as \"127.0.0.1:61613\" or \"[::1]:61613\""
 
     static var create: [ConfigurationKey<Configuration.Create>] {
-        [.texts("allow", \.allow, expected: "expected a list of patterns, such as [\"/queue/>\"]")]
+        [
+            .texts(
+                "allow",
+                \.allow,
+                expected: "expected a list of patterns, such as [\"/queue/>\"]"
+            ),
+            .duration(
+                "auto_delete_after",
+                \.autoDeleteAfter,
+                .seconds(1)...Interval.seconds(366 * 86400),
+                zero: "never"
+            ),
+        ]
     }
 
     static var defaults: [ConfigurationKey<Configuration.Defaults>] {
@@ -71,7 +83,7 @@ enum ConfigurationKeys {
             .count("max_messages", \.maxMessages, 0...Int.max),
             .size("max_bytes", \.maxBytes, 0...Int.max),
             .choice("overflow", \.overflow),
-        ] + laterQueueKeys()
+        ] + ending(\.ending)
     }
 
     static var queue: [ConfigurationKey<Configuration.Queue>] {
@@ -83,15 +95,40 @@ enum ConfigurationKeys {
             .count("max_messages", \.maxMessages, 0...Int.max),
             .size("max_bytes", \.maxBytes, 0...Int.max),
             .choice("overflow", \.overflow),
-        ] + laterQueueKeys()
+        ] + ending(\.ending)
     }
 
     /// Each delivery in flight costs memory; the broker takes no larger credit either.
     private static let prefetchRange = 1...65_535
 
-    private static func laterQueueKeys<Target>() -> [ConfigurationKey<Target>] {
-        ["ack_timeout", "max_deliveries", "dead_letter", "requeue_delay", "message_ttl"]
-            .map(ConfigurationKey.later)
+    /// The keys that say when a delivery or a message is over.
+    private static func ending<Target>(
+        _ ending: WritableKeyPath<Target, Configuration.Ending>
+    ) -> [ConfigurationKey<Target>] {
+        let long = Interval.milliseconds(100)...Interval.seconds(366 * 86400)
+        return [
+            .duration("ack_timeout", ending.appending(path: \.ackTimeout), long, zero: "never"),
+            .duration("ack_timeout_max", ending.appending(path: \.ackTimeoutMax), long),
+            .count("max_deliveries", ending.appending(path: \.maxDeliveries), 0...1_000_000_000),
+            .value(
+                "dead_letter",
+                ending.appending(path: \.deadLetter),
+                expected: "expected a queue such as \"/queue/dead\", or \"\" to drop"
+            ) { value in
+                value.text.flatMap { text in
+                    let problem = ConfigurationNames.problem(name: text, kind: "queue")
+                    return text.isEmpty || problem == nil ? text : nil
+                }
+            },
+            .flag("dead_letter_expired", ending.appending(path: \.deadLetterExpired)),
+            .durations("requeue_delay", ending.appending(path: \.requeueDelay), long),
+            .duration(
+                "message_ttl",
+                ending.appending(path: \.messageTTL),
+                Interval.milliseconds(1)...Interval.seconds(3660 * 86400),
+                zero: "for ever"
+            ),
+        ]
     }
 
     static var fanout: [ConfigurationKey<Configuration.Fanout>] {
@@ -134,6 +171,13 @@ enum ConfigurationKeys {
         [
             .count("connections", \.connections, 1...1_000_000),
             .count("subscriptions_per_connection", \.subscriptionsPerConnection, 1...1_000_000),
+            .count(
+                "temporary_queues_per_connection",
+                \.temporaryQueuesPerConnection,
+                0...100_000
+            ),
+            .count("destinations", \.destinations, 1...100_000_000),
+            .count("transactions_per_connection", \.transactionsPerConnection, 1...10_000),
             .count("transaction_messages", \.transactionMessages, 1...1_000_000),
             .size("transaction_bytes", \.transactionBytes, 1024...(1 << 30)),
             .duration(

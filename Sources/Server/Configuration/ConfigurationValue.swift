@@ -62,6 +62,16 @@ enum ConfigurationValue: Equatable {
         }
     }
 
+    /// The value of `true` or `false`, from either source.
+    var flag: Bool? {
+        switch self {
+        case .boolean(let value): value
+        case .bare("true"): true
+        case .bare("false"): false
+        case .string, .bare, .integer, .number, .list, .table, .other: nil
+        }
+    }
+
     /// How the value looks in a file, shortened, for messages.
     var written: String {
         switch self {

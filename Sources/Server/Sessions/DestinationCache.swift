@@ -27,6 +27,8 @@ struct DestinationCache {
         return nil
     }
 
+    mutating func removeAll() { self = DestinationCache() }
+
     /// Remembers a destination; the name is copied.
     mutating func add(_ name: ByteBuffer, _ id: DestinationID) {
         let copy = ByteBuffer(bytes: name.readableBytesView)

@@ -97,19 +97,24 @@ extension StompSession {
             throw fault
         }
         let heartBeat = try frame.string(.heartBeat).map(HeartBeat.init(parsing:)) ?? .none
-        let session = try loop.broker.openSession(now: loop.now)
+        let clientInterval = HeartBeat.interval(from: heartBeat, to: options.heartBeat)
+        let session = try loop.broker.openSession(
+            hasHeartBeats: clientInterval != nil,
+            now: loop.now
+        )
         connect(session, version: version, client: heartBeat)
     }
 
     // MARK: Sending
 
     private func send(_ frame: StompFrame, _ session: SessionID) throws {
-        let destination = try destinations.find(frame) ?? findDestination(frame)
+        let destination = try knownDestination(frame) ?? findDestination(frame)
         noteSender()
         loop.workspace.headerScratch.clear()
         let message = Message(
-            headers: frame.canonicalBlock(using: &loop.workspace.headerScratch),
-            body: frame.body
+            headers: try headerBlock(frame, session),
+            body: frame.body,
+            expires: try expiry(frame)
         )
         let completion = try loop.broker.send(
             session,
@@ -119,6 +124,80 @@ extension StompSession {
             now: loop.now
         )
         answer(frame, completion)
+    }
+
+    /// The destination of a frame if this connection used it before and it is still there.
+    @inline(__always)
+    private func knownDestination(_ frame: StompFrame) -> DestinationID? {
+        guard let known = destinations.find(frame) else { return nil }
+        if loop.broker.isAlive(known) { return known }
+        destinations.removeAll()
+        return nil
+    }
+
+    /// When a message expires, in ms since 1970; 0 = never.
+    ///
+    /// `expires` is absolute, `expiration` relative; 0 means never, as other brokers take it.
+    @inline(__always)
+    private func expiry(_ frame: StompFrame) throws -> UInt64 {
+        guard frame.has(.expires) || frame.has(.expiration) else { return 0 }
+        let isAbsolute = frame.has(.expires)
+        let name: StompHeaderName = isAbsolute ? .expires : .expiration
+        guard let time = frame.integer(name) else {
+            throw FrameFault(
+                "bad \(name.text)",
+                "The header \"\(name.text)\" must be a whole number of milliseconds"
+                    + (isAbsolute ? " since 1970." : ".")
+            )
+        }
+        if isAbsolute || time == 0 { return time }
+        let (sum, overflow) = loop.now.wall.milliseconds.addingReportingOverflow(time)
+        return overflow ? 0 : sum
+    }
+
+    /// The headers to keep; a temporary queue in `reply-to` becomes the address that others can send
+    /// to.
+    @inline(__always)
+    private func headerBlock(_ frame: StompFrame, _ session: SessionID) throws -> ByteBuffer {
+        guard frame.has(.replyTo), let name = frame.string(.replyTo),
+            name.hasPrefix("/temp-queue/"), !name.hasPrefix(Broker.temporaryAddressPrefix)
+        else { return frame.canonicalBlock(using: &loop.workspace.headerScratch) }
+        let address = try temporaryAddress(name, session)
+        if loop.broker.isUnheard(session, name) { try hearReplies(name, session) }
+        return frame.canonicalBlock(replacing: .replyTo, with: address)
+    }
+
+    private func temporaryAddress(_ name: String, _ session: SessionID) throws -> String {
+        try loop.broker.temporaryAddress(session, name, token: Self.makeToken, now: loop.now)
+    }
+
+    /// 128 bits that nobody can guess.
+    private static func makeToken() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return String(generator.next(), radix: 36) + "-" + String(generator.next(), radix: 36)
+    }
+
+    /// Subscribes a client that asked for replies and has no subscription for them, under the name that
+    /// it gave; so clients of RabbitMQ expect it.
+    private func hearReplies(_ name: String, _ session: SessionID) throws {
+        let key = SubscriptionKey.id(Array(name.utf8))
+        guard subscriptions.id(of: key) == nil else { return }
+        let subscription = try loop.broker.subscribe(
+            session,
+            to: name,
+            SubscriptionRequest(mode: .auto),
+            now: loop.now
+        )
+        subscriptions.add(
+            StompSubscription(
+                id: subscription,
+                key: key,
+                destination: name,
+                isAnswered: false,
+                clientID: ByteBuffer(string: name),
+                isAutomatic: true
+            )
+        )
     }
 
     private func findDestination(_ frame: StompFrame) throws -> DestinationID {
@@ -136,6 +215,7 @@ extension StompSession {
         guard let name = frame.string(.destination) else {
             throw FrameFault.missing(.destination, frame)
         }
+        if name.hasPrefix("/temp-queue/") { try prepareReplies(name, session) }
         guard !frame.has(.selector) else {
             throw FrameFault("selector not supported", "This broker has no selectors.")
         }
@@ -148,9 +228,12 @@ extension StompSession {
         let mode = try ackMode(frame)
         let subscription = try loop.broker.subscribe(
             session,
-            to: loop.broker.destination(name, for: .subscribe, now: loop.now),
-            mode: mode,
-            prefetch: try prefetch(frame),
+            to: name,
+            SubscriptionRequest(
+                mode: mode,
+                prefetch: try prefetch(frame),
+                ackTimeout: try ackTimeout(frame)
+            ),
             now: loop.now
         )
         let clientID = frame.rawValue(.id).map { ByteBuffer(bytes: $0.readableBytesView) }
@@ -165,6 +248,35 @@ extension StompSession {
         )
         answer(frame, .done)
     }
+
+    /// Makes a temporary queue that a client subscribes to, and ends the subscription that it got by
+    /// itself.
+    private func prepareReplies(_ name: String, _ session: SessionID) throws {
+        if !name.hasPrefix(Broker.temporaryAddressPrefix) {
+            _ = try temporaryAddress(name, session)
+        }
+        let key = SubscriptionKey.id(Array(name.utf8))
+        guard subscriptions.isAutomatic(key), let automatic = subscriptions.remove(key: key) else {
+            return
+        }
+        loop.broker.unsubscribe(session, automatic, now: loop.now)
+    }
+
+    /// How long an answer may take, in ms; 0 = for ever.
+    private func ackTimeout(_ frame: StompFrame) throws -> Interval? {
+        guard frame.has(.ackTimeout) else { return nil }
+        guard let time = frame.integer(.ackTimeout), time <= Self.ackTimeoutMax else {
+            throw FrameFault(
+                "bad ack-timeout",
+                "The header \"ack-timeout\" must be a whole number of milliseconds from 0 to "
+                    + "\(Self.ackTimeoutMax)."
+            )
+        }
+        return .milliseconds(time)
+    }
+
+    /// A year.
+    private static let ackTimeoutMax: UInt64 = 366 * 86_400_000
 
     private func ackMode(_ frame: StompFrame) throws -> AckMode {
         if !frame.has(.ack) || frame.value(.ack, is: "auto") { return .auto }
@@ -228,11 +340,23 @@ extension StompSession {
         let name = frame.has(.transaction) ? frame.string(.transaction) : nil
         let now = loop.now
         let target = try ackTarget(frame)
-        let completion =
-            isNegative
-            ? try loop.broker.negativeAcknowledge(session, target, transaction: name, now: now)
-            : try loop.broker.acknowledge(session, target, transaction: name, now: now)
+        let reply = isNegative ? try negativeAnswer(frame) : Answer.settle
+        let completion = try loop.broker.answer(
+            session,
+            target,
+            reply,
+            transaction: name,
+            now: now
+        )
         answer(frame, completion)
+    }
+
+    /// Whether a message that a client does not want goes back to its place.
+    private func negativeAnswer(_ frame: StompFrame) throws -> Answer {
+        guard frame.has(.requeue) else { return .giveBack }
+        if frame.value(.requeue, is: "true") { return .giveBack }
+        if frame.value(.requeue, is: "false") { return .reject }
+        throw FrameFault("bad requeue", "The header \"requeue\" must be true or false.")
     }
 
     /// What an ACK or NACK means.

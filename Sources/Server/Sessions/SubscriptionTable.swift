@@ -11,6 +11,8 @@ struct StompSubscription {
     let isAnswered: Bool
     /// The `id` header as received; nil if there was none.
     let clientID: ByteBuffer?
+    /// The broker made it, for replies.
+    var isAutomatic = false
     /// The beginning of its MESSAGE frames, made for `prefixDestination`.
     var prefix = ByteBuffer()
     var prefixDestination: DestinationID?
@@ -32,6 +34,10 @@ struct SubscriptionTable {
     private var last = 0
 
     func id(of key: SubscriptionKey) -> SubscriptionID? { ids[key] }
+
+    func isAutomatic(_ key: SubscriptionKey) -> Bool {
+        ids[key] != nil && entries.contains { $0.key == key && $0.isAutomatic }
+    }
 
     /// The oldest subscription to a destination.
     func key(ofDestination destination: String) -> SubscriptionKey? {

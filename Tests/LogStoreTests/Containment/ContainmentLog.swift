@@ -165,7 +165,11 @@ private struct ContainmentWriter {
         }
         turn()
         settle(1, [log.depth(queues[1])?.first.value ?? 0])
-        log.requeue(queues[0], log.depth(queues[0])?.first ?? EntrySequence(1), deliveryCount: 4)
+        log.requeue(
+            queues[0],
+            log.depth(queues[0])?.first ?? EntrySequence(1),
+            Requeue(deliveryCount: 4)
+        )
         store.run()
         log.purge(queues[2], below: EntrySequence((log.depth(queues[2])?.next.value ?? 2) - 1))
         store.run()

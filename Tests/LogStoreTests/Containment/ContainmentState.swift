@@ -42,13 +42,17 @@ struct ContainmentState: Sendable {
         while next.value < end {
             var found: [(UInt64, Entry)] = []
             let start = store.store.fetch(id, from: next, messagesMax: 8, bytesMax: 1 << 16) {
-                sequence,
-                deliveries,
+                entry,
                 headers,
                 body in
                 let bytes =
                     headers.array(0..<headers.byteCount) + body.array(0..<body.byteCount)
-                found.append((sequence.value, Entry(deliveryCount: deliveries, bytes: bytes)))
+                found.append(
+                    (
+                        entry.sequence.value,
+                        Entry(deliveryCount: entry.deliveryCount, bytes: bytes)
+                    )
+                )
             }
             var after = next
             if case .completed(let place) = start {

@@ -18,6 +18,8 @@ import Testing
                         to: queue,
                         queue.nextSequence,
                         bytes: index,
+                        time: 1_000 + UInt64(index),
+                        expires: index < 2 ? 0 : 9_000 - UInt64(index),
                         segment: segment,
                         offset: 64 + index * 8
                     )
@@ -25,7 +27,7 @@ import Testing
             }
             _ = state.settle(queue, 1, bytes: 0)
             _ = state.settle(queue, 100, bytes: 5)
-            queue.requeue(7, deliveryCount: 4)
+            queue.requeue(7, Requeue(deliveryCount: 4, isRejected: true, due: 5_001))
         }
         state.segments.seal(1, length: 5_000, footerOffset: 4_000)
         state.segments.seal(2, length: 6_000, footerOffset: 0)
@@ -62,7 +64,11 @@ import Testing
             #expect(again.nextSequence == queue.nextSequence)
             #expect(again.liveCount == queue.liveCount)
             #expect(again.liveBytes == queue.liveBytes)
-            #expect(again.deliveryCounts == [7: 4])
+            #expect(
+                again.requeues == [7: Requeue(deliveryCount: 4, isRejected: true, due: 6_000)]
+            )
+            #expect(again.extents.map(\.times) == queue.extents.map(\.times))
+            #expect(again.extents.map(\.times.expires) == [8_931, 8_931, 8_931])
             #expect(again.firstSequence == 2)
             #expect(
                 again.extents.map(\.settledState.bitmap) == queue.extents.map(\.settledState.bitmap)
@@ -102,8 +108,8 @@ import Testing
 
     @Test("a newer version is told from damage")
     func newerVersion() {
-        let bytes = forged(encoded(state())) { $0[8] = 4 }
-        #expect(throws: CheckpointFault.newerVersion(4)) {
+        let bytes = forged(encoded(state())) { $0[8] = 5 }
+        #expect(throws: CheckpointFault.newerVersion(5)) {
             try CheckpointFormat.decode(bytes.span.bytes)
         }
     }

@@ -113,7 +113,7 @@ import Testing
             throws: LogStoreError.newerFormat(
                 file: "/" + name,
                 version: 9,
-                supported: which == 2 ? 3 : 1
+                supported: which == 2 ? 4 : 2
             )
         ) {
             try verify(newer)

@@ -121,12 +121,12 @@ import Testing
         let log = try ContainmentLog.make(.clean)
         let name = try #require(log.names.first { $0.hasSuffix(".pak") })
         var bytes = log.bytes(name)
-        bytes[8] = 3
+        bytes[8] = 4
         for index in 12..<16 { bytes[index] = 0 }
         let crc = Checksum.crc32c(0, bytes.span.bytes.extracting(0..<64))
         for index in 0..<4 { bytes[12 + index] = UInt8(crc >> (index * 8) & 0xFF) }
         let path = ContainmentLog.path(name)
-        let expected = LogStoreError.newerFormat(file: path, version: 3, supported: 2)
+        let expected = LogStoreError.newerFormat(file: path, version: 4, supported: 3)
         for files in [
             log.changed([name: bytes]),
             only(try ContainmentLog(log.files)) { $0 == name },

@@ -77,8 +77,8 @@ import Testing
                 from: EntrySequence(next),
                 messagesMax: 64,
                 bytesMax: 1 << 16
-            ) { sequence, _, _, body in
-                bodies[sequence.value] = body.array(0..<body.byteCount)
+            ) { entry, _, body in
+                bodies[entry.sequence.value] = body.array(0..<body.byteCount)
             }
             if case .completed(let after) = start {
                 next = after.value

@@ -31,7 +31,7 @@ struct SampleStore {
             let a = log.declare("/queue/a")
             let b = log.declare("/queue/b")
             let empty = log.declare("/queue/empty")
-            log.requeue(empty, EntrySequence(1), deliveryCount: 2)
+            log.requeue(empty, EntrySequence(1), Requeue(deliveryCount: 2))
             for index in 1...messages {
                 let isUnit = index % 10 == 5
                 if isUnit { log.beginUnit(bytes: 600) }
@@ -42,7 +42,7 @@ struct SampleStore {
                     log.settle(a, EntrySequence(UInt64(index)), bytes: nil, reason: 1)
                 }
                 if index % 7 == 0 {
-                    log.requeue(a, EntrySequence(UInt64(index - 2)), deliveryCount: 3)
+                    log.requeue(a, EntrySequence(UInt64(index - 2)), Requeue(deliveryCount: 3))
                 }
                 if index % 4 == 0 { store.run() }
             }

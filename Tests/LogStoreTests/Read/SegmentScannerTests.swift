@@ -35,7 +35,7 @@ import TestSupport
                 let record = RequeueRecord(
                     queue: QueueID(1),
                     sequence: UInt64(index),
-                    deliveryCount: 1
+                    Requeue(deliveryCount: 1)
                 )
                 let recordSeed = Checksum.seed(seed, at: bytes.count)
                 bytes += [UInt8].encoded(count: RequeueRecord.length) {

@@ -5,7 +5,7 @@ import Testing
 @Suite struct ExtentTests {
     private func extent(_ count: Int, bytes: Int = 10) -> Extent {
         var extent = Extent(segment: 1, first: 100)
-        for _ in 0..<count { extent.append(bytes: bytes) }
+        for _ in 0..<count { extent.append(bytes: bytes, time: 1, expires: 0) }
         return extent
     }
 
@@ -58,7 +58,7 @@ import Testing
     func grows() {
         var extent = extent(64)
         _ = extent.settle(163, bytes: nil)
-        extent.append(bytes: 10)
+        extent.append(bytes: 10, time: 1, expires: 0)
         #expect(extent.settledState.bitmap.count == 2)
         #expect(extent.firstUnsettled(from: 163) == 164)
         expectHolds(extent.settle(164, bytes: nil).isNew)
@@ -75,6 +75,7 @@ import Testing
                 first: 100,
                 count: count,
                 liveBytes: 660,
+                times: ExtentTimes(),
                 prefix: prefix,
                 bitmap: bitmap
             )

@@ -12,6 +12,8 @@ import Testing
                 _ = queue.append(
                     queue.nextSequence,
                     bytes: 5,
+                    time: 1,
+                    expires: 0,
                     segment: segment,
                     offset: UInt32(64 + index * 8)
                 )
@@ -59,21 +61,21 @@ import Testing
     func deliveryCounts() {
         let queue = queue()
         for sequence in [1, 5, 25, 99] as [UInt64] {
-            queue.requeue(sequence, deliveryCount: 2)
+            queue.requeue(sequence, Requeue(deliveryCount: 2))
         }
-        #expect(queue.deliveryCounts == [1: 2, 5: 2, 25: 2])
+        #expect(queue.requeues.mapValues(\.deliveryCount) == [1: 2, 5: 2, 25: 2])
         _ = queue.settle(25, bytes: nil)
         _ = queue.purge(below: 5)
-        queue.requeue(25, deliveryCount: 3)
-        #expect(queue.deliveryCounts == [5: 2])
+        queue.requeue(25, Requeue(deliveryCount: 3))
+        #expect(queue.requeues.mapValues(\.deliveryCount) == [5: 2])
     }
 
     @Test("entries that damage took leave holes in the posting list")
     func holes() {
         let queue = QueueState(id: QueueID(1), name: "a")
         queue.beginSegment(1)
-        _ = queue.append(1, bytes: 1, segment: 1, offset: 64)
-        _ = queue.append(4, bytes: 1, segment: 1, offset: 96)
+        _ = queue.append(1, bytes: 1, time: 1, expires: 0, segment: 1, offset: 64)
+        _ = queue.append(4, bytes: 1, time: 1, expires: 0, segment: 1, offset: 96)
         #expect(queue.activeOffsets == [64, 0, 0, 96])
         #expect(queue.extents.map(\.first) == [1, 4])
         #expect(queue.liveCount == 2)

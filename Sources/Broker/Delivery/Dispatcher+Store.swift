@@ -1,0 +1,79 @@
+import Base
+import DequeModule
+
+/// What the core asks of the store, and what comes back.
+extension Dispatcher {
+    /// Makes the front of the queue ready if that is possible at once.
+    ///
+    /// What must not be delivered any more goes its way instead.
+    func bringFront(of queue: Queue) -> Bool {
+        guard failure == nil else { return false }
+        while true {
+            while queue.frontIsReady {
+                guard let reason = queue.deathOfFront(at: now.wall) else { return true }
+                let item = queue.takeFront()
+                if queue.isPersistent { fetchedBytes -= item.message.byteCount }
+                bury(item, of: queue, reason)
+            }
+            guard queue.isPersistent, let (from, limit) = queue.wantedFetch(bytesMax: fetchBytes)
+            else { return false }
+            queue.fetchOpened(from: from)
+            guard case .now(let run) = store.fetch(queue.id, from: from, limit: limit) else {
+                return false
+            }
+            take(run, for: queue)
+            // A run that goes nowhere would be asked for again for ever.
+            guard queue.frontIsReady || run.next > from else { return false }
+        }
+    }
+
+    private var fetchBytes: Int {
+        // One message comes even past the limit, so that every queue can go on.
+        fetchedBytes < fetchedBytesMax ? Queue.fetchBytesMax : 1
+    }
+
+    private func take(_ run: FetchedRun, for queue: Queue) {
+        let before = queue.readyBytes
+        stats.unreadableEntries += queue.fetched(run)
+        fetchedBytes += queue.readyBytes - before
+        if queue.policy.overflow == .dropOldest { trim(queue) }
+    }
+
+    /// Takes in the run of a fetch that was open.
+    func fetched(_ run: FetchedRun, for queue: Queue) {
+        guard failure == nil else { return }
+        switch queue.fetch {
+        case .dying(let from):
+            queue.fetch = .none
+            buryDying(run, from: from, of: queue)
+        case .sweep(let from, let end, let cursor):
+            queue.fetch = .none
+            takeSwept(run, from: from, end: end, cursor: cursor, of: queue)
+            setTimer(of: queue)
+        case .none, .forward, .returned, .discarded:
+            take(run, for: queue)
+        }
+        buryDying(queue)
+        serve(queue)
+    }
+
+    /// Notes an entry that the store took.
+    func appended(
+        _ sequence: EntrySequence,
+        to queue: Queue,
+        due: UInt64,
+        coveredBy append: AppendID
+    ) {
+        noteDue(due, of: sequence, in: queue)
+        if queue.appended(sequence, coveredBy: append) { awaited.append((append, queue)) }
+    }
+
+    func becameDurable(upTo append: AppendID) {
+        guard failure == nil else { return }
+        while let first = awaited.first, first.append <= append {
+            awaited.removeFirst()
+            first.queue.becameDurable(upTo: append)
+            serve(first.queue)
+        }
+    }
+}
