@@ -66,12 +66,15 @@ extension Replay {
     ///
     /// Settled entries are not in it, so gaps in the sequences mean nothing, here and behind it.
     mutating func replayPacked(_ file: SegmentFile) throws(LogStoreError) {
-        do throws(FileError) {
+        var substitute: SegmentFile?
+        reading: do throws(FileError) {
             let handle = try files.open(directory + "/" + file.name, .read)
             defer { files.close(handle) }
             guard var reader = try PackedReader(files, handle, file, store: store) else {
                 let length = try files.size(handle)
                 addDamage(file, 0..<length, "nothing sound is left in the file", [])
+                substitute = forms[file.segment]?.first { $0.generation > file.generation }
+                if substitute != nil { break reading }
                 leavePacked(file, length: SegmentHeader.byteCount, bytes: 0)
                 return
             }
@@ -129,6 +132,17 @@ extension Replay {
             }
             throw .file(error)
         }
+        if let substitute { try replayPacked(substitute) }
+    }
+
+    /// Turns to a packed form of a segment of whose own file nothing is left; false if there is none.
+    mutating func usePackedForm(of segment: UInt32) -> Bool {
+        guard let own = forms[segment]?.first, !own.isPacked, forms[segment]?.count ?? 0 > 1 else {
+            return false
+        }
+        forms[segment]?.removeFirst()
+        addDamage(own, 0..<0, "nothing sound is left in the file; a packed form serves", [])
+        return true
     }
 
     /// Looks for the form that the daemon put in the place of one that was listed.

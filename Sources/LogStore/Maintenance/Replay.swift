@@ -9,7 +9,7 @@ struct Replay<Files: FileSystem> {
     let segments: [UInt32]
     let packed: [SegmentFile]
     /// All forms of each segment on disk, by generation.
-    let forms: [UInt32: [SegmentFile]]
+    var forms: [UInt32: [SegmentFile]]
     let scope: ReplayScope
 
     // What it leads to, beside the result of `run`.
@@ -134,6 +134,8 @@ struct Replay<Files: FileSystem> {
                     unknownFiles.append(form.name)
                 }
             } else if try isBegun(segment) {
+                begun.append(segment)
+            } else if usePackedForm(of: segment) {
                 begun.append(segment)
             } else {
                 unfinished.append(segment)

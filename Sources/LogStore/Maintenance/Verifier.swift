@@ -6,6 +6,8 @@ import Base
 //    check on the way what `VerifierPass` lists.
 // 3. Replay from each checkpoint to the next one: they must lead to the same state.
 // 4. Replay from the newest checkpoint to the end, as the next start will: what it finds is reported.
+// 5. Read, in segments that have damage, every entry that is unsettled then: those that are not there
+//    are named.
 // The same scanner and the same replay as the server's read the bytes, so both mean the same.
 
 /// Reads everything in a store's directory and changes nothing.
@@ -39,12 +41,13 @@ package struct Verifier<Files: FileSystem> {
         var report = pass.report
         report.damage = whole.damage + pass.findings
         if whole.damage.isEmpty { try compareCheckpoints(&report) }
-        try replayAsServer(&report)
+        let state = try replayAsServer(&report)
         if let file = whole.tornFile {
             report.tornTail = .init(file: file, offset: whole.tornOffset, bytes: whole.tornBytes)
         }
         if report.tornTail == nil, whole.damage.isEmpty { try noteRemains(&report, whole) }
         try checkPacked(&report)
+        nameLost(&report, state)
         addFiles(&report)
         if opened.isLive { try leaveOutRemoved(&report) }
         return report
@@ -122,7 +125,8 @@ package struct Verifier<Files: FileSystem> {
                 file: FileNames.checkpoint(newer.number),
                 offset: 0,
                 length: 0,
-                reason: "it does not follow from \(FileNames.checkpoint(older.number)): \(reason)"
+                reason: VerifierPass.misfits[1]
+                    + "\(FileNames.checkpoint(older.number)): \(reason)"
             )
             if !report.damage.contains(where: { $0.file == finding.file }) {
                 report.damage.append(finding)
@@ -130,7 +134,9 @@ package struct Verifier<Files: FileSystem> {
         }
     }
 
-    private func replayAsServer(_ report: inout VerifierReport) throws(LogStoreError) {
+    private func replayAsServer(
+        _ report: inout VerifierReport
+    ) throws(LogStoreError) -> StoreState {
         var content: CheckpointContent?
         if let newest = opened.checkpoints.last { content = try opened.content(newest) }
         report.checkpointInUse = content?.header.number
@@ -147,6 +153,7 @@ package struct Verifier<Files: FileSystem> {
         // misses is not.
         let known = Set(report.damage.map(\.file))
         report.damage += replay.damage.filter { !known.contains($0.file) }
+        return outcome.state
     }
 
     private func replay(

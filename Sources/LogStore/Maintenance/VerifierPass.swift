@@ -26,6 +26,9 @@ final class VerifierPass: ReplayObserver {
     /// What does not fit, beside damage that the replay finds.
     private(set) var findings: [Damage] = []
 
+    /// How the reason begins where a checkpoint contradicts the records, or another checkpoint.
+    static let misfits = ["it does not fit the records: ", "it does not follow from "]
+
     init(
         store: StoreID,
         checkpoints: [(header: CheckpointHeader, state: StoreState)],
@@ -262,7 +265,7 @@ final class VerifierPass: ReplayObserver {
                         file: FileNames.checkpoint(checkpoint.header.number),
                         offset: 0,
                         length: 0,
-                        reason: "it does not fit the records: \(reason)"
+                        reason: Self.misfits[0] + reason
                     )
                 )
             }
