@@ -98,6 +98,8 @@ def main():
         print("\n".join(name for name, _, _ in chosen))
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Started in the background by a shell it is ignored, and so it would be in every child.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     root = tempfile.mkdtemp(prefix="radiator-e2e-", dir=options.directory)
     counts = {"passed": 0, "failed": 0, "skipped": 0}
 
