@@ -155,6 +155,23 @@ package final class Broker {
         registry.name(of: destination)
     }
 
+    // MARK: Changing
+
+    /// Takes changed settings, or throws and keeps the old ones.
+    ///
+    /// Where a queue keeps its messages does not change, nor do fan-outs: that takes a restart. The
+    /// credit of a session is what it was when the session began.
+    package func apply(_ changed: BrokerSettings, now: Instant) throws(BrokerError) {
+        try requireStore()
+        dispatcher.now = now
+        var changed = changed
+        changed.fanouts = settings.fanouts
+        try registry.apply(changed, now: now)
+        settings = changed
+        attachCreated()
+        for queue in registry.queues { dispatcher.setTimer(of: queue) }
+    }
+
     // MARK: Turns
 
     /// Takes in what the store reports.

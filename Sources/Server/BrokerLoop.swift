@@ -167,6 +167,12 @@ package final class BrokerLoop {
         waiting.removeAll { !$0.releaseReceipts(through: durable) }
     }
 
+    /// Takes changed settings, or throws and keeps the old ones.
+    func apply(_ settings: BrokerSettings) throws(BrokerError) {
+        beginTurn()
+        try broker.apply(settings, now: now)
+    }
+
     /// True if an append is durable already.
     func isDurable(_ append: AppendID) -> Bool { append <= durable }
 

@@ -18,7 +18,12 @@ package enum Server {
     ///
     /// Returns after a clean stop. Throws an error whose description is one clear line when it cannot
     /// start, or when the store has failed.
-    package static func run(_ configuration: Configuration) async throws {
+    ///
+    /// `reload` reads the configuration again, when SIGHUP asks for it.
+    package static func run(
+        _ configuration: Configuration,
+        reload: @escaping @Sendable () throws(ConfigurationError) -> Configuration
+    ) async throws {
         // Before anything else: `HangupService` comes only after clients have been let in.
         signal(SIGHUP, SIG_IGN)
         let logger = LogOutput.makeLogger(configuration.log)
@@ -32,7 +37,15 @@ package enum Server {
                 fileLimit: fileLimit
             )
             let services = ServiceGroup(
-                services: [daemon, HangupService(logger: logger)],
+                services: [
+                    daemon,
+                    HangupService(
+                        daemon: daemon,
+                        reload: reload,
+                        configuration: configuration,
+                        logger: logger
+                    ),
+                ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: Logger(label: "lifecycle") { _ in SwiftLogNoOpLogHandler() }
             )
@@ -58,15 +71,48 @@ package enum Server {
     }
 }
 
-/// Keeps SIGHUP from ending the daemon: whoever sends it means "read your configuration again", which
-/// this version cannot do.
+/// Reads the configuration again when SIGHUP comes.
 private struct HangupService: Service {
+    let daemon: Daemon
+    let reload: @Sendable () throws(ConfigurationError) -> Configuration
+    let configuration: Configuration
     let logger: Logger
 
     func run() async throws {
+        // What holds; keys that need a restart keep differing from it until there is one.
+        var current = configuration
         for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
-            logger.warning("SIGHUP ignored: a changed configuration needs a restart")
+            do {
+                current = try await apply(try reload(), current)
+            } catch let error as ConfigurationError {
+                for problem in error.problems {
+                    logger.error(
+                        "configuration not reloaded",
+                        metadata: [LogKeys.reason: "\(problem)"]
+                    )
+                }
+            } catch {
+                logger.error("configuration not reloaded", metadata: [LogKeys.reason: "\(error)"])
+            }
         }
+    }
+
+    private func apply(
+        _ newer: Configuration,
+        _ current: Configuration
+    ) async throws -> Configuration {
+        let changes = current.changes(to: newer)
+        let running = current.taking(newer)
+        try await daemon.apply(running)
+        var metadata: Logger.Metadata = [LogKeys.unchanged: "\(changes.unchangedCount) keys"]
+        if !changes.applied.isEmpty {
+            metadata[LogKeys.applied] = "\(changes.applied.joined(separator: ", "))"
+        }
+        if !changes.needRestart.isEmpty {
+            metadata[LogKeys.needRestart] = "\(changes.needRestart.joined(separator: ", "))"
+        }
+        logger.info("configuration reloaded", metadata: metadata)
+        return running
     }
 }
 
@@ -186,6 +232,12 @@ final class Daemon: Service {
         } onGracefulShutdown: {
             self.stop()
         }
+    }
+
+    /// Takes what a changed configuration can change while it runs, or throws and keeps all.
+    func apply(_ configuration: Configuration) async throws {
+        let engine = engine
+        try await eventLoop.submit { try engine.value.apply(configuration) }.get()
     }
 
     /// Stops accepting, lets what was received become durable, saves a checkpoint.

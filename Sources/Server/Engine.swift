@@ -232,6 +232,13 @@ final class Engine {
         loop.handle(notices.compactMap(LogMessageStore.event(of:)))
     }
 
+    // MARK: Changing
+
+    /// Takes what a changed configuration can change while the daemon runs, or throws and keeps all.
+    func apply(_ configuration: Configuration) throws(BrokerError) {
+        try loop.apply(configuration.brokerSettings)
+    }
+
     // MARK: The end
 
     /// Ends connections after their receipts, makes everything durable, saves a checkpoint.

@@ -1,5 +1,8 @@
 /// The keys of structured log lines, so that one fact has one name everywhere.
 package enum LogKeys {
+    static let applied = "applied"
+    static let needRestart = "need_restart"
+    static let unchanged = "unchanged"
     package static let address = "address"
     package static let peer = "peer"
     package static let reason = "reason"

@@ -10,16 +10,28 @@ struct Radiatord: AsyncParsableCommand {
         commandName: "radiatord",
         abstract: "A message broker: STOMP clients, queues that survive a power cut.",
         discussion: """
-            Without arguments it listens on 127.0.0.1:61613 and keeps its data in ./radiator-data.
+            Without arguments it listens on 127.0.0.1:61613 and keeps its data in ./radiator-data. \
+            `radiatord run --help` lists the options; `run` may be left out: \
+            radiatord --config radiator.toml
 
+            SIGTERM and SIGINT stop it cleanly, SIGHUP has it read its configuration again. Exit codes: \
+            0 stopped or sound, 1 could not start or had to end, 64 wrong arguments.
+            """,
+        version: "radiatord \(Server.version)",
+        subcommands: [Run.self, ConfigCommand.self],
+        defaultSubcommand: Run.self
+    )
+}
+
+/// `radiatord run`: the daemon.
+struct Run: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Runs the broker; the default.",
+        discussion: """
             Settings come from the file, then from the environment (RADIATOR_<SECTION>_<KEY>, as in \
             RADIATOR_STORAGE_FSYNC=50ms), then from the options here; the later ones count. \
             radiator.example.toml explains every setting.
-
-            SIGTERM and SIGINT stop it cleanly. Exit codes: 0 stopped or sound, 1 could not start or \
-            had to end, 64 wrong arguments.
-            """,
-        version: "radiatord \(Server.version)"
+            """
     )
 
     @Option(help: ArgumentHelp("The configuration file, in TOML.", valueName: "file"))
@@ -51,19 +63,38 @@ struct Radiatord: AsyncParsableCommand {
             if check {
                 print(configuration.summary)
             } else {
-                try await Server.run(configuration)
+                let commandLine = Configuration.CommandLine(
+                    config: config,
+                    data: data,
+                    listen: listen
+                )
+                try await Server.run(configuration) { () throws(ConfigurationError) in
+                    try Configuration.load(
+                        commandLine,
+                        environment: ProcessInfo.processInfo.environment
+                    )
+                }
             }
-        } catch let error as ConfigurationError {
-            let count = error.problems.count
-            complain("\(error)\nradiatord: \(count) configuration problem\(count == 1 ? "" : "s")")
-            throw ExitCode.failure
         } catch {
-            complain("radiatord: \(error)")
-            throw ExitCode.failure
+            throw Complaint.failure(error)
         }
     }
+}
 
-    private func complain(_ text: String) {
+/// What goes to standard error before the exit.
+enum Complaint {
+    /// Prints what went wrong; returns the exit code to throw.
+    static func failure(_ error: any Error) -> ExitCode {
+        if let error = error as? ConfigurationError {
+            let count = error.problems.count
+            print("\(error)\nradiatord: \(count) configuration problem\(count == 1 ? "" : "s")")
+        } else {
+            print("radiatord: \(error)")
+        }
+        return .failure
+    }
+
+    private static func print(_ text: String) {
         let line = text + "\n"
         _ = write(STDERR_FILENO, line, line.utf8.count)
     }

@@ -20,6 +20,7 @@ import harness
 
 import tests_abuse       # noqa: F401  importing a module registers its tests
 import tests_clients     # noqa: F401
+import tests_configuration  # noqa: F401
 import tests_crash       # noqa: F401
 import tests_damage      # noqa: F401
 import tests_delivery    # noqa: F401

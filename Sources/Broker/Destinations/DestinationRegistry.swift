@@ -80,6 +80,48 @@ final class DestinationRegistry {
         for rule in settings.fanouts { try createFanout(rule, now: now) }
     }
 
+    /// Takes changed settings, or throws and keeps the old ones.
+    func apply(_ settings: BrokerSettings, now: Instant) throws(BrokerError) {
+        let queues = try DestinationPolicy(
+            rules: settings.queues,
+            fallback: settings.queueDefaults
+        )
+        let topics = try DestinationPolicy(
+            rules: settings.topics,
+            fallback: settings.topicDefaults
+        )
+        var allowed: [DestinationPattern] = []
+        for pattern in settings.createAllow {
+            allowed.append(try DestinationPattern(parsing: pattern))
+        }
+        (queuePolicies, topicPolicies, createAllow) = (queues, topics, allowed)
+        destinationsMax = settings.limits.destinations
+        declared = Self.declaredNames(settings)
+        for index in slots.indices { try applyPolicy(to: index) }
+        for rule in settings.queues where !rule.isPattern {
+            try createConfigured(rule.pattern, .queue, now: now)
+        }
+        for rule in settings.topics where !rule.isPattern {
+            try createConfigured(rule.pattern, .topic, now: now)
+        }
+    }
+
+    private func applyPolicy(to index: Int) throws(BrokerError) {
+        guard let destination = slots[index].destination,
+            !slots[index].name.hasPrefix(DestinationKind.temporary.prefix)
+        else { return }
+        slots[index].isDeclared = declared.contains(slots[index].name)
+        let name = try DestinationName(parsing: slots[index].name)
+        switch destination {
+        case .queue(let queue):
+            let timeToLive = queue.timeToLive
+            queue.apply(bounded(queuePolicies.policy(for: name), isMemory: !queue.isPersistent))
+            if queue.timeToLive != timeToLive { restoreTimes(of: queue) }
+        case .topic(let topic): topic.policy = topicPolicies.policy(for: name)
+        case .fanout: break
+        }
+    }
+
     private static func declaredNames(_ settings: BrokerSettings) -> Set<String> {
         var names: Set<String> = []
         for rule in settings.queues where !rule.isPattern { names.insert(rule.pattern) }
@@ -263,6 +305,21 @@ final class DestinationRegistry {
         _ policy: BrokerSettings.QueuePolicy,
         now: Instant
     ) -> Queue {
+        Queue(
+            memory: takeMemoryID(),
+            name: name,
+            destination: destination,
+            policy: bounded(policy, isMemory: true),
+            firstSequence: Self.firstSequence(now)
+        )
+    }
+
+    /// A memory queue is never without limits.
+    private func bounded(
+        _ policy: BrokerSettings.QueuePolicy,
+        isMemory: Bool
+    ) -> BrokerSettings.QueuePolicy {
+        guard isMemory else { return policy }
         var policy = policy
         if policy.bytesMax == 0 { policy.bytesMax = BrokerSettings.memoryQueueBytesDefault }
         if policy.messagesMax == 0 {
@@ -270,13 +327,7 @@ final class DestinationRegistry {
                 bytesMax: policy.bytesMax
             )
         }
-        return Queue(
-            memory: takeMemoryID(),
-            name: name,
-            destination: destination,
-            policy: policy,
-            firstSequence: Self.firstSequence(now)
-        )
+        return policy
     }
 
     /// Adds a memory queue that no rule speaks of.
@@ -440,6 +491,16 @@ final class DestinationRegistry {
                     )
                 )
             }
+        }
+        restoreTimes(of: queue)
+    }
+
+    /// Finds out anew when messages of a queue expire.
+    private func restoreTimes(of queue: Queue) {
+        guard queue.isPersistent else {
+            // At the next look everything that is in it is looked at.
+            queue.expiry.restore([(EntrySequence(0), 0)])
+            return
         }
         queue.expiry.restore(
             store.expiryRanges(queue.id).map { range in

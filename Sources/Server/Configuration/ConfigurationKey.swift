@@ -14,14 +14,18 @@ struct ConfigurationKey<Target> {
 
     let name: String
     let reading: Reading
+    /// The value as a file has it; nil where nothing is set.
+    let written: (Target) -> String?
+    /// Whether the empty text is a value of its own.
+    var showsEmpty = false
 
     /// A key that is planned, and no misspelling.
     static func later(_ name: String) -> Self {
-        Self(name: name, reading: .later)
+        Self(name: name, reading: .later, written: { _ in nil })
     }
 
     /// A value that `parse` understands; `expected` says in words what that is.
-    static func value<Field>(
+    static func value<Field: ConfigurationWritten>(
         _ name: String,
         _ field: WritableKeyPath<Target, Field>,
         expected: String,
@@ -33,7 +37,8 @@ struct ConfigurationKey<Target> {
                 guard let parsed = parse(value) else { return expected }
                 target[keyPath: field] = parsed
                 return nil
-            }
+            },
+            written: { $0[keyPath: field].written }
         )
     }
 
@@ -163,7 +168,8 @@ struct ConfigurationKey<Target> {
                 }
                 target[keyPath: field] = word
                 return nil
-            }
+            },
+            written: { $0[keyPath: field].rawValue.written }
         )
     }
 
@@ -191,7 +197,8 @@ struct ConfigurationKey<Target> {
                 }
                 target[keyPath: field] = texts
                 return nil
-            }
+            },
+            written: { $0[keyPath: field].written }
         )
     }
 }

@@ -110,16 +110,7 @@ enum ConfigurationKeys {
             .duration("ack_timeout", ending.appending(path: \.ackTimeout), long, zero: "never"),
             .duration("ack_timeout_max", ending.appending(path: \.ackTimeoutMax), long),
             .count("max_deliveries", ending.appending(path: \.maxDeliveries), 0...1_000_000_000),
-            .value(
-                "dead_letter",
-                ending.appending(path: \.deadLetter),
-                expected: "expected a queue such as \"/queue/dead\", or \"\" to drop"
-            ) { value in
-                value.text.flatMap { text in
-                    let problem = ConfigurationNames.problem(name: text, kind: "queue")
-                    return text.isEmpty || problem == nil ? text : nil
-                }
-            },
+            deadLetter(ending.appending(path: \.deadLetter)),
             .flag("dead_letter_expired", ending.appending(path: \.deadLetterExpired)),
             .durations("requeue_delay", ending.appending(path: \.requeueDelay), long),
             .duration(
@@ -129,6 +120,23 @@ enum ConfigurationKeys {
                 zero: "for ever"
             ),
         ]
+    }
+
+    private static func deadLetter<Target>(
+        _ field: WritableKeyPath<Target, String>
+    ) -> ConfigurationKey<Target> {
+        var key = ConfigurationKey<Target>.value(
+            "dead_letter",
+            field,
+            expected: "expected a queue such as \"/queue/dead\", or \"\" to drop"
+        ) { value in
+            value.text.flatMap { text in
+                let problem = ConfigurationNames.problem(name: text, kind: "queue")
+                return text.isEmpty || problem == nil ? text : nil
+            }
+        }
+        key.showsEmpty = true
+        return key
     }
 
     static var fanout: [ConfigurationKey<Configuration.Fanout>] {

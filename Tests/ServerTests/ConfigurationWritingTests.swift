@@ -1,0 +1,106 @@
+import Base
+import Testing
+
+@testable import Server
+
+@Suite struct ConfigurationWritingTests {
+    private let text = """
+        [storage]
+        directory = "with \\"quotes\\" and \\\\"
+        fsync = "50ms"
+        segment_size = "10000B"
+        [create]
+        allow = ["/queue/a.>", "/topic/*"]
+        [defaults]
+        dead_letter = ""
+        requeue_delay = ["1s", "1500ms"]
+        [[queue]]
+        match = "/queue/a.>"
+        prefetch = 7
+        requeue_delay = "0s"
+        [[queue]]
+        match = "/queue/a.b.>"
+        message_ttl = "1h"
+        [[queue]]
+        name = "/queue/a.b.c"
+        storage = "memory"
+        [[fanout]]
+        name = "/fanout/f"
+        children = ["/queue/a.b.c", "/queue/a.x"]
+        [[topic]]
+        name = "/topic/t"
+        [[topic]]
+        match = "/topic/u.>"
+        """
+
+    @Test("what is shown is a file that means the same")
+    func shows() throws {
+        for configuration in [Configuration(), try Configuration.parse(text)] {
+            #expect(try Configuration.parse(configuration.toml) == configuration)
+        }
+    }
+
+    @Test("every supported key is shown")
+    func complete() throws {
+        var configuration = try Configuration.parse(text)
+        configuration.queue[2].prefetch = 3
+        let paths = Set(configuration.settings.joined().map(\.path))
+        for section in ConfigurationKeys.sections where !section.isLater {
+            for key in section.supported {
+                let isShown = paths.contains { path in
+                    path.hasPrefix(section.name) && path.hasSuffix(".\(key)")
+                }
+                #expect(isShown, "\(section.header) \(key)")
+            }
+        }
+    }
+
+    @Test(
+        "a destination is explained by the rule that holds",
+        arguments: [
+            ("/queue/a.b.c", "[[queue]] name = \"/queue/a.b.c\", number 3"),
+            ("/queue/a.b.x", "[[queue]] match = \"/queue/a.b.>\", number 2"),
+            ("/queue/a.x", "[[queue]] match = \"/queue/a.>\", number 1"),
+            ("/queue/x", "none; [defaults] hold"), ("/topic/t", "[[topic]] name = \"/topic/t\""),
+            ("/topic/x", "none; the built-in defaults hold"),
+            ("/queue/x", "clients cannot create it"), ("/topic/x", "has \"/topic/*\""),
+            ("/queue/a.b.x", "message_ttl = \"1h\""), ("/queue/a.x", "prefetch = 7"),
+            ("/queue/a.x", "gets what is sent to /fanout/f"),
+            ("/fanout/f", "/queue/a.b.c\n  /queue/a.x"),
+        ]
+    )
+    func explains(name: String, part: String) throws {
+        let explanation = try Configuration.parse(text).explanation(of: name)
+        #expect(explanation.contains(part), "\(explanation)")
+    }
+
+    @Test("names that are none are refused", arguments: ["a", "/queue/", "/queue/*", "/fanout/x"])
+    func refuses(name: String) throws {
+        let configuration = try Configuration.parse(text)
+        #expect(throws: ConfigurationError.self) { try configuration.explanation(of: name) }
+    }
+
+    @Test("a reload tells what holds now, what needs a restart, and takes only the former")
+    func changes() throws {
+        let old = try Configuration.parse(text)
+        let newer = try Configuration.parse(
+            text.replacing("fsync = \"50ms\"", with: "fsync = \"always\"")
+                .replacing("prefetch = 7", with: "prefetch = 9\nstorage = \"memory\"")
+                .replacing("allow = [\"/queue/a.>\", \"/topic/*\"]", with: "allow = []")
+                .replacing(
+                    "children = [\"/queue/a.b.c\", \"/queue/a.x\"]",
+                    with: "children = [\"/queue/a.b.c\"]"
+                )
+        )
+        let changes = old.changes(to: newer)
+        #expect(changes.applied == ["create.allow", "queue[0].prefetch"])
+        #expect(
+            changes.needRestart == ["fanout[0].children", "queue[0].storage", "storage.fsync"]
+        )
+        #expect(changes.unchangedCount > 50)
+        let running = old.taking(newer)
+        #expect(running.queue[0].prefetch == 9 && running.queue[0].storage == .persistent)
+        #expect(running.create.allow == [] && running.storage == old.storage)
+        #expect(running.changes(to: newer).applied == [])
+    }
+}
