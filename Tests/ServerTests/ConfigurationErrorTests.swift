@@ -171,6 +171,15 @@ private func problems(
         #expect(problems("[log]\n\0[x]") == ["r.toml:2: the file holds a zero byte"])
     }
 
+    @Test(
+        "a table whose name does not begin like one is refused, and ends nothing else",
+        arguments: ["[[[", "[$a]", "[", "[[", "[ =]", "  [[ .a]]", "[\n[a]", "[[a]]\n[(]"]
+    )
+    func tableNames(text: String) {
+        #expect(problems(text).count == 1)
+        #expect(problems(text)[0].hasPrefix("r.toml:"))
+    }
+
     @Test("a bad variable is named after the file's problems")
     func environment() {
         let lines = problems(

@@ -58,6 +58,9 @@ extension Configuration {
             let line = text.utf8[..<zero].count { $0 == UInt8(ascii: "\n") } + 1
             throw failure("\(file):\(line)", "the file holds a zero byte")
         }
+        if let line = lineOfBadHeader(text) {
+            throw failure("\(file):\(line)", "a table is written [name] or [[name]]")
+        }
         do {
             return ConfigurationValue.entries(try TOMLTable(string: text))
         } catch let error as TOMLParseError {
@@ -65,6 +68,29 @@ extension Configuration {
         } catch {
             throw failure(file, "\(error)")
         }
+    }
+
+    /// The first line that begins like a table's name and goes on with something else.
+    ///
+    /// The parser takes for granted that a key follows, and ends the process where none does.
+    private static func lineOfBadHeader(_ text: String) -> Int? {
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false)
+            .enumerated()
+        {
+            var rest = line.utf8.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+            guard rest.first == UInt8(ascii: "[") else { continue }
+            rest = rest.dropFirst()
+            if rest.first == UInt8(ascii: "[") { rest = rest.dropFirst() }
+            rest = rest.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+            guard let first = rest.first, isKeyStart(first) else { return index + 1 }
+        }
+        return nil
+    }
+
+    private static func isKeyStart(_ byte: UInt8) -> Bool {
+        let character = Character(Unicode.Scalar(byte))
+        return character.isASCII
+            && (character.isLetter || character.isNumber || "_-\"']".contains(character))
     }
 
     /// The text of a configuration file.
