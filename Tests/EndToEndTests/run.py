@@ -25,6 +25,7 @@ import tests_crash       # noqa: F401
 import tests_damage      # noqa: F401
 import tests_delivery    # noqa: F401
 import tests_disk        # noqa: F401
+import tests_fuzz        # noqa: F401
 import tests_limits      # noqa: F401
 import tests_log_copies  # noqa: F401
 import tests_log_replay  # noqa: F401
