@@ -251,7 +251,7 @@ final class Dispatcher {
 
     /// Marks a row that left the in-flight table as done.
     func settle(_ row: InFlight, of subscription: Subscription) {
-        guard let queue = subscription.feed(of: row.queue)?.queue else { return }
+        guard let queue = subscription.queue(of: row.queue) else { return }
         release(row, of: subscription, queue)
         stats.settles += 1
         if queue.isPersistent, failure == nil {
@@ -272,13 +272,13 @@ final class Dispatcher {
         guard let first = rows.first else { return [] }
         stats.returns += rows.count
         guard rows.contains(where: { $0.queue != first.queue }) else {
-            guard let queue = subscription.feed(of: first.queue)?.queue else { return [] }
+            guard let queue = subscription.queue(of: first.queue) else { return [] }
             giveBack(rows, of: subscription, queue, isRejected: isRejected)
             return [queue]
         }
         var queues: [Queue] = []
         for (id, rows) in Dictionary(grouping: rows, by: \.queue).sorted(by: { $0.key < $1.key }) {
-            guard let queue = subscription.feed(of: id)?.queue else { continue }
+            guard let queue = subscription.queue(of: id) else { continue }
             giveBack(rows, of: subscription, queue, isRejected: isRejected)
             queues.append(queue)
         }

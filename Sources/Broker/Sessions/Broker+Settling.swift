@@ -120,7 +120,7 @@ extension Broker {
         _ message: MessageID,
         in subscription: Subscription
     ) -> (Subscription, Int)? {
-        guard subscription.mode != .auto, subscription.feed(of: message.queue) != nil,
+        guard subscription.mode != .auto, subscription.queue(of: message.queue) != nil,
             let index = subscription.inFlight.index(of: message)
         else { return nil }
         return (subscription, index)

@@ -119,7 +119,7 @@ extension Broker {
         }
         for claim in transaction.claims where claim.answer == .settle {
             guard let row = claim.subscription.inFlight.held(claim.number),
-                let queue = claim.subscription.feed(of: row.queue)?.queue, queue.isBounded
+                let queue = claim.subscription.queue(of: row.queue), queue.isBounded
             else { continue }
             queue.reservedMessages -= 1
             queue.reservedBytes -= row.bytes

@@ -17,6 +17,8 @@ final class Subscription {
     /// One for each queue or topic; one in all unless it has a pattern.
     private(set) var feeds: [Feed] = []
     private var feedsByQueue: [QueueID: Feed] = [:]
+    /// The queue of a subscription without a pattern, kept at hand for every answer.
+    private var soleQueue: Queue?
 
     var inFlight = InFlightTable()
     /// When its own credit was last used up, on the scale of tickets.
@@ -52,16 +54,17 @@ final class Subscription {
 
     // MARK: Feeds
 
-    /// The feed of a queue that it was given a message of.
+    /// The queue that a delivery to it came from.
     @inline(__always)
-    func feed(of queue: QueueID) -> Feed? {
-        if feeds.count == 1, feeds[0].queue?.id == queue { return feeds[0] }
-        return feedsByQueue[queue]
+    func queue(of id: QueueID) -> Queue? {
+        if let soleQueue { return soleQueue.id == id ? soleQueue : nil }
+        return feedsByQueue[id]?.queue
     }
 
     func add(_ feed: Feed) {
         feeds.append(feed)
-        if pattern != nil, let queue = feed.queue { feedsByQueue[queue.id] = feed }
+        guard let queue = feed.queue else { return }
+        if pattern == nil { soleQueue = queue } else { feedsByQueue[queue.id] = feed }
     }
 
     func remove(_ feed: Feed) {
