@@ -72,7 +72,7 @@ class Session:
         self.held = []           # (subscription id, number, headers), in the order of delivery
         self.transactions = {}   # name: ([sent], [(held, is settled)])
         self.receipts = {}       # id: what its answer means
-        self.count = 0
+        self.count = self.named = 0
         self.is_open = True
 
     # Frames
@@ -159,9 +159,9 @@ class Session:
         if len(self.subscriptions) >= 3:
             return
         destination = self.random.choice(QUEUES + ["/queue/f.*"])
-        name = f"s{self.random.randrange(1000)}"
-        if name in self.subscriptions:
-            return
+        # Never used again, so that what is on its way to an old one is not taken for a new one's.
+        self.named += 1
+        name = f"s{self.named}"
         mode = self.random.choice(["client", "client-individual", "client-individual", "auto"])
         if mode == "auto" and not self.model.has_auto:
             return
