@@ -1,5 +1,6 @@
 import Glibc
 import NIOCore
+import NIOPosix
 
 /// One call of the benchmark: every workload on every peer, printed as it comes.
 final class BenchSession {
@@ -44,6 +45,32 @@ final class BenchSession {
         return report
     }
 
+    /// Alone and beside, in turns.
+    private func measureNeighbours(
+        _ workload: Workload,
+        _ peer: any Peer
+    ) throws -> NeighboursMeasurement {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        defer { group.shutdownGracefully { _ in } }
+        var result = NeighboursMeasurement()
+        for round in 0..<2 * rounds {
+            let isAlone = round % 2 == 0
+            let measurement = try withServer(of: peer) { server in
+                let others =
+                    isAlone ? nil : try BadNeighbours(port: server.port, loop: group.next())
+                defer { try? others?.stop() }
+                return try driver.run(
+                    workload.load,
+                    on: server,
+                    queue: "\(workload.name)-\(round)",
+                    seconds: seconds / Double(rounds)
+                )
+            }
+            if isAlone { result.alone.add(measurement) } else { result.beside.add(measurement) }
+        }
+        return result
+    }
+
     private func measure(_ workload: Workload, for report: inout Report) throws {
         switch workload.kind {
         case .timed:
@@ -62,6 +89,10 @@ final class BenchSession {
                 }
                 try publish(report.add(Report.Row(workload, peer, result)), report)
             }
+        case .neighbours:
+            guard let peer = peers.first else { return }
+            let result = try measureNeighbours(workload, peer)
+            try publish(report.add(Report.Row(workload, peer, result)), report)
         case .disk, .packed:
             // The peers sync for every message or pack nothing.
             guard let peer = peers.first else { return }

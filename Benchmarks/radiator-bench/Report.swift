@@ -18,6 +18,7 @@ struct Report {
     private(set) var backlogs: [Row<BacklogMeasurement>] = []
     private(set) var disks: [Row<DiskMeasurement>] = []
     private(set) var packed: [Row<PackedMeasurement>] = []
+    private(set) var neighbours: [Row<NeighboursMeasurement>] = []
 
     /// Adds a result and gives its line of the table.
     mutating func add(_ row: Row<Measurement>) -> String {
@@ -37,6 +38,11 @@ struct Report {
 
     mutating func add(_ row: Row<PackedMeasurement>) -> String {
         packed.append(row)
+        return Self.line(of: row)
+    }
+
+    mutating func add(_ row: Row<NeighboursMeasurement>) -> String {
+        neighbours.append(row)
         return Self.line(of: row)
     }
 

@@ -12,7 +12,8 @@ extension Report {
             results: rows.map(JSONRow.init),
             backlogs: backlogs.map(JSONBacklog.init),
             disk: disks.map(JSONDisk.init),
-            packed: packed.map(JSONPacked.init)
+            packed: packed.map(JSONPacked.init),
+            neighbours: neighbours.map(JSONNeighbours.init)
         )
         return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
     }
@@ -26,6 +27,25 @@ private struct JSONReport: Encodable {
     let backlogs: [JSONBacklog]
     let disk: [JSONDisk]
     let packed: [JSONPacked]
+    let neighbours: [JSONNeighbours]
+}
+
+private struct JSONNeighbours: Encodable {
+    let workload, peer: String
+    let aloneMessagesPerSecond, besideMessagesPerSecond: Double
+    let aloneP99Microseconds, besideP99Microseconds: Double
+    let peakMemoryBytes: Int
+
+    init(_ row: Report.Row<NeighboursMeasurement>) {
+        let result = row.result
+        workload = row.workload.name
+        peer = row.peer
+        aloneMessagesPerSecond = result.alone.messagesPerSecond
+        besideMessagesPerSecond = result.beside.messagesPerSecond
+        aloneP99Microseconds = Double(result.alone.latencies.percentile(0.99)) / 1000
+        besideP99Microseconds = Double(result.beside.latencies.percentile(0.99)) / 1000
+        peakMemoryBytes = result.beside.peakMemoryBytes
+    }
 }
 
 private struct JSONRow: Encodable {

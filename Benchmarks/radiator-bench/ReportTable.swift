@@ -35,6 +35,13 @@ extension Report {
                 ("read MB", 9), ("CPU us/msg", 11),
             ])
         ),
+        (
+            .neighbours,
+            header([
+                ("alone msg/s", 12), ("beside msg/s", 12), ("share", 7), ("alone p99 us", 12),
+                ("beside p99 us", 13), ("factor", 7), ("peak MiB", 9),
+            ])
+        ),
     ]
 
     static func line(of row: Row<Measurement>) -> String {
@@ -94,6 +101,19 @@ extension Report {
                 (fixed(result.diskShare), 10), (grouped(result.waitSeconds), 9),
                 (result.isPacked ? "yes" : "no", 11), (fixed(result.coldMegabytesPerSecond), 10),
                 (megabytes(result.readBytes), 9), (fixed(result.drain.serverCPUMicroseconds), 11),
+            ]
+        )
+    }
+
+    static func line(of row: Row<NeighboursMeasurement>) -> String {
+        let result = row.result
+        return line(
+            row,
+            [
+                (grouped(result.alone.messagesPerSecond), 12),
+                (grouped(result.beside.messagesPerSecond), 12), (fixed(result.rateShare), 7),
+                (microseconds(result.alone, 0.99), 12), (microseconds(result.beside, 0.99), 13),
+                (fixed(result.latencyFactor), 7), ("\(result.beside.peakMemoryBytes >> 20)", 9),
             ]
         )
     }

@@ -16,6 +16,9 @@ extension Report {
         static let otherShareMax = 0.05
         static let packedDiskShare = 0.4
         static let coldMegabytesPerSecond = 50.0
+
+        static let neighboursRateShare = 0.9
+        static let neighboursLatencyFactor = 2.0
     }
 
     /// True when nothing that could be judged fell short.
@@ -23,7 +26,7 @@ extension Report {
 
     /// Each target that radiator missed, in words.
     var misses: [String] {
-        rateMisses + backlogMisses + diskMisses + packedMisses
+        rateMisses + backlogMisses + diskMisses + packedMisses + neighboursMisses
     }
 
     /// The last lines of the output: the targets, and what was not judged.
@@ -53,6 +56,14 @@ extension Report {
                 Self.verdict(
                     "packed to 40 % of the bodies, cold consumer at 50 MB/s",
                     packedMisses
+                )
+            )
+        }
+        if !neighbours.isEmpty {
+            lines.append(
+                Self.verdict(
+                    "beside bad neighbours 90 % of the rate, twice the p99 at most",
+                    neighboursMisses
                 )
             )
         }
@@ -138,6 +149,19 @@ extension Report {
         disks.filter {
             !Self.isDisturbed($0) && $0.result.perMessageByte > Target.writtenPerMessageByte
         }.map { "\($0.workload.name) \(Self.fixed($0.result.perMessageByte)) x" }
+    }
+
+    private var neighboursMisses: [String] {
+        neighbours.flatMap { row in
+            var misses: [String] = []
+            if row.result.rateShare < Target.neighboursRateShare {
+                misses.append("\(Self.fixed(row.result.rateShare)) of the rate")
+            }
+            if row.result.latencyFactor > Target.neighboursLatencyFactor {
+                misses.append("\(Self.fixed(row.result.latencyFactor)) times the p99")
+            }
+            return misses.map { "\(row.workload.name) \($0)" }
+        }
     }
 
     private var packedMisses: [String] {

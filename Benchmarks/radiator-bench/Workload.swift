@@ -12,6 +12,8 @@ struct Workload: Sendable {
         case disk
         /// What is left of messages that nobody touches, and how fast they are read after that.
         case packed
+        /// What clients that stall and misbehave cost the others.
+        case neighbours
     }
 
     let name: String
@@ -31,7 +33,7 @@ struct Workload: Sendable {
         + [(10_000, "10k"), (100_000, "100k"), (1_000_000, "1M"), (10_000_000, "10M")].map {
             backlog(messages: $0, label: $1)
         }
-        + [256, 1024].map(disk) + [packed]
+        + [256, 1024].map(disk) + [packed, neighbours]
 
     /// Producers send to one queue; nobody reads it.
     private static func send(producers: Int, window: Int, bodyBytes: Int) -> Workload {
@@ -83,6 +85,13 @@ struct Workload: Sendable {
             isLong: true
         )
     }
+
+    private static let neighbours = Workload(
+        name: "bad-neighbours",
+        summary: "2 producers to 2 consumers, alone and beside clients that stall and misbehave",
+        kind: .neighbours,
+        load: .pipe(2, bodyBytes: 256)
+    )
 
     private static let packed = Workload(
         name: "packed",

@@ -1,0 +1,126 @@
+import NIOCore
+import NIOPosix
+
+/// What a pair of measurements says about the cost of bad neighbours.
+struct NeighboursMeasurement {
+    var alone = Measurement()
+    var beside = Measurement()
+
+    /// Of the throughput alone.
+    var rateShare: Double { beside.messagesPerSecond / alone.messagesPerSecond }
+
+    var latencyFactor: Double {
+        Double(beside.latencies.percentile(0.99)) / Double(max(1, alone.latencies.percentile(0.99)))
+    }
+}
+
+/// Clients that do what no good client does, on an event loop of their own.
+///
+/// Once: subscribers of a busy topic and of a queue that never read, connections that say nothing, frames
+/// that end in the middle, transactions left open, a thousand subscriptions on one connection. And all the
+/// time: messages to that topic, connections that come and go, frames that are none.
+final class BadNeighbours: Sendable {
+    private static let stalled = 100
+    private static let silent = 500
+    private static let unfinished = 50
+    private static let openTransactions = 20
+    private static let manySubscriptions = 10
+    /// Of messages to the topic, and of connections with something forbidden.
+    private static let perSecond = 100
+
+    private let loop: any EventLoop
+    private let port: Int
+    private let held: NIOLoopBound<State>
+
+    /// Channels that are open, and whether it goes on.
+    ///
+    /// Confinement: the loop.
+    private final class State {
+        var channels: [any Channel] = []
+        var isGoingOn = true
+    }
+
+    /// Connects all of them; returns when they have said what they say once.
+    init(port: Int, loop: any EventLoop) throws {
+        self.loop = loop
+        self.port = port
+        held = try loop.submit { NIOLoopBound(State(), eventLoop: loop) }.wait()
+        let connect = Wire.stompConnect
+        let stall =
+            connect + "SUBSCRIBE\nid:1\ndestination:/topic/flood\n\n\0"
+            + "SUBSCRIBE\nid:2\ndestination:/queue/stalled\nack:auto\n\n\0"
+        for _ in 0..<Self.stalled { try hold(stall, reads: false) }
+        for _ in 0..<Self.silent { try hold("", reads: true) }
+        let half = connect + "SEND\ndestination:/queue/x\ncontent-length:1000000\n\n"
+        let hundred = String(repeating: "x", count: 100_000)
+        for _ in 0..<Self.unfinished { try hold(half + hundred, reads: true) }
+        let send =
+            "SEND\ndestination:/queue/x\ntransaction:t\ncontent-length:100000\n\n\(hundred)\0"
+        for _ in 0..<Self.openTransactions {
+            try hold(
+                connect + "BEGIN\ntransaction:t\n\n\0" + String(repeating: send, count: 10),
+                reads: true
+            )
+        }
+        let subscriptions = (0..<1000).map {
+            "SUBSCRIBE\nid:\($0)\ndestination:/queue/many.\($0)\nack:client\n\n\0"
+        }
+        for _ in 0..<Self.manySubscriptions {
+            try hold(connect + subscriptions.joined(), reads: true)
+        }
+        let publisher = try open(connect, reads: true).wait()
+        let held = held
+        loop.execute { held.value.channels.append(publisher) }
+        goOn(publisher, round: 0)
+    }
+
+    /// Ends all of them.
+    func stop() throws {
+        let held = held
+        try loop.submit {
+            held.value.isGoingOn = false
+            for channel in held.value.channels { channel.close(promise: nil) }
+        }.wait()
+    }
+
+    private func hold(_ text: String, reads: Bool) throws {
+        let channel = try open(text, reads: reads).wait()
+        let held = held
+        loop.execute { held.value.channels.append(channel) }
+    }
+
+    private func open(_ text: String, reads: Bool) -> EventLoopFuture<any Channel> {
+        ClientBootstrap(group: loop)
+            .channelOption(.autoRead, value: reads)
+            .channelOption(.socketOption(.so_rcvbuf), value: 4096)
+            .connect(host: "127.0.0.1", port: port)
+            .map { channel in
+                if !text.isEmpty {
+                    channel.writeAndFlush(ByteBuffer(string: text), promise: nil)
+                }
+                return channel
+            }
+    }
+
+    private func goOn(_ publisher: any Channel, round: Int) {
+        let held = held
+        loop.scheduleTask(in: .milliseconds(20)) { [self] in
+            guard held.value.isGoingOn else { return }
+            let body = String(repeating: "x", count: 1000)
+            let message = "SEND\ndestination:/topic/flood\ncontent-length:1000\n\n\(body)\0"
+            for index in 0..<Self.perSecond / 50 {
+                publisher.writeAndFlush(ByteBuffer(string: message), promise: nil)
+                let bombs = [
+                    "CONNECT\na:" + String(repeating: "b", count: 70_000) + "\n\n\0",
+                    Wire.stompConnect + "NONSENSE\n\n\0", "GET / HTTP/1.1\r\n\r\n", "",
+                ]
+                open(bombs[(round + index) % bombs.count], reads: true).whenSuccess { channel in
+                    channel.eventLoop.scheduleTask(in: .milliseconds(50)) {
+                        channel.close(promise: nil)
+                    }
+                }
+            }
+            goOn(publisher, round: round + 1)
+        }
+    }
+}
