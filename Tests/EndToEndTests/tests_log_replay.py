@@ -63,6 +63,32 @@ def replay_exact(environment):
     daemon.stop()
 
 
+@test("replay leaves out what has expired and says so, or sends it without its expiry")
+def replay_expired(environment):
+    daemon = environment.daemon()
+    expires = int(time.time() * 1000) + 2000
+    with daemon.connect() as client:
+        client.send("/queue/e", "short", expires=expires, kind="a")
+        client.send("/queue/e", "long", expiration=3_600_000, kind="b")
+    daemon.kill()
+    until(lambda: time.time() * 1000 > expires, what="the message expired")
+    daemon, address = target(environment)
+    status, report = environment.log_tool_json("replay", environment.data, "--to", address)
+    assert status == 0 and (report["sent"], report["expired"]) == (1, 1), report
+    assert [frame.body for frame in delivered(daemon, "/queue/e", 1)] == [b"long"]
+    status, output, errors = environment.log_tool("replay", environment.data, "--to", address,
+                                                  "--dry-run")
+    assert status == 0 and "1 have expired" in output, (output, errors)
+    status, report = environment.log_tool_json(
+        "replay", environment.data, "--to", address, "--no-expiry")
+    assert status == 0 and (report["sent"], report["expired"]) == (2, 0), report
+    frames = delivered(daemon, "/queue/e", 2)
+    assert [(frame.body, frame.headers["kind"]) for frame in frames] == [
+        (b"short", "a"), (b"long", "b")], frames
+    assert not any("expires" in frame.headers or "expiration" in frame.headers for frame in frames)
+    daemon.stop()
+
+
 @test("a message that the broker refuses is named with the broker's words, and counts as not sent")
 def replay_refused(environment):
     data = mixed_store(environment)

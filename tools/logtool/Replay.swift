@@ -10,7 +10,9 @@ struct Replay: ParsableCommand {
             replay DIR --to stomp://HOST:PORT sends each chosen entry to its queue (or to \
             --destination), in the order of the log, with its stored headers, body and a receipt. \
             Unsettled entries are chosen, or with --settled those that are done and still in the log. \
-            Time and delivery count begin anew. The passcode is taken from RADIATOR_PASSCODE.
+            Time and delivery count begin anew. Messages that have expired are counted and not sent, \
+            for the broker would deliver them to nobody; --no-expiry sends all of them, without the \
+            headers that make them expire. The passcode is taken from RADIATOR_PASSCODE.
 
             Ctrl-C stops sending and waits for the receipts of what was sent. Interrupted so, or by a \
             lost connection, it prints the --after that makes the same command go on behind the last \
@@ -68,6 +70,9 @@ struct Replay: ParsableCommand {
     @Option(help: ArgumentHelp("The user's name for the broker.", valueName: "name"))
     var login: String?
 
+    @Flag(help: "Send expired messages, too, and all of them without their expiry.")
+    var noExpiry = false
+
     @Flag(help: "Only count what would be sent.")
     var dryRun = false
 
@@ -85,7 +90,7 @@ struct Replay: ParsableCommand {
         if store.live { throw ValidationError("--out reads a store that nobody has open.") }
         if !filter.queues.isEmpty || filter.from != nil || filter.sequence != nil
             || !filter.headers.isEmpty || settled || dryRun || after != nil || destination != nil
-            || rate != nil || login != nil
+            || rate != nil || login != nil || noExpiry
         {
             throw ValidationError("--out takes the whole store; only --until goes with it.")
         }
@@ -137,12 +142,15 @@ struct Replay: ParsableCommand {
 
     // MARK: Sending
 
-    /// Hands on the chosen entries behind `--after`; returns damage, and whether that entry was met.
+    /// Hands on the chosen entries behind `--after`; returns damage, and how many were left out because
+    /// they have expired.
     private func read(
         _ bar: ProgressBar,
         _ take: @escaping (StoredEntry, _ headers: RawSpan, _ body: RawSpan) -> Bool
-    ) throws -> [Damage] {
+    ) throws -> (damage: [Damage], expiredCount: Int) {
         let filter = MessageFilter(filter)
+        let now = WallClock.now().milliseconds
+        var expiredCount = 0
         var skippedTo = after.flatMap(place)
         let report = try MessageReader.runOnDisk(
             store.directory,
@@ -155,6 +163,8 @@ struct Replay: ParsableCommand {
                     if wanted.queue == entry.name, wanted.sequence == entry.sequence.value {
                         skippedTo = nil
                     }
+                } else if !noExpiry, message.expires > 0, message.expires <= now {
+                    expiredCount += 1
                 } else if !take(entry, headers, body) {
                     return false
                 }
@@ -167,13 +177,13 @@ struct Replay: ParsableCommand {
                     + "the same filters as before, and see with dump what became of it"
             )
         }
-        return report.damage
+        return (report.damage, expiredCount)
     }
 
     private func count() throws {
         var counts: [String: (messages: Int, bytes: Int)] = [:]
         let bar = ProgressBar()
-        let damage = try reportingFailure(json: store.json) {
+        let (damage, expiredCount) = try reportingFailure(json: store.json) {
             defer { bar.clear() }
             return try read(bar) { entry, _, body in
                 counts[entry.name, default: (0, 0)].messages += 1
@@ -190,7 +200,11 @@ struct Replay: ParsableCommand {
                     ("body_bytes", .number(counts[name]?.bytes ?? 0)),
                 ])
             }
-            print(JSON.object([("dry_run", .bool(true)), ("queues", .array(queues))]).text)
+            let report = JSON.object([
+                ("dry_run", .bool(true)), ("queues", .array(queues)),
+                ("expired", .number(expiredCount)),
+            ])
+            print(report.text)
         } else {
             var table = TextTable(["messages", "bodies", "queue", "to"])
             for name in counts.keys.sorted() {
@@ -201,6 +215,7 @@ struct Replay: ParsableCommand {
             }
             print(table.text, terminator: "")
             print("\(counts.values.reduce(0) { $0 + $1.messages }) messages would be sent")
+            Self.tell(expiredCount)
         }
         Terminal.complain(damage)
         if !damage.isEmpty { throw ExitStatus.damage }
@@ -210,15 +225,15 @@ struct Replay: ParsableCommand {
         let bar = ProgressBar()
         Interruption.watch()
         var interruption: ToolFailure?
-        let (sender, damage) = try reportingFailure(json: store.json) {
+        let (sender, outcome) = try reportingFailure(json: store.json) {
             defer { bar.clear() }
             let sender = try ReplaySender(address, login: login, window: window, rate: rate)
-            let damage = try read(bar) { entry, headers, body in
+            let outcome = try read(bar) { entry, headers, body in
                 do {
                     try sender.send(
                         .init(queue: entry.name, sequence: entry.sequence.value),
                         to: destination ?? entry.name,
-                        headers: headers,
+                        headers: headerBlock(headers),
                         body: body
                     )
                     bar.show(Self.progress(sender))
@@ -231,14 +246,27 @@ struct Replay: ParsableCommand {
             if interruption == nil {
                 do { try sender.finish() } catch let error as ToolFailure { interruption = error }
             }
-            return (sender, damage)
+            return (sender, outcome)
         }
         if interruption == nil, Interruption.isWanted {
             interruption = ToolFailure("interrupted")
         }
-        report(sender, interruption, damage)
+        report(sender, interruption, outcome.damage, expiredCount: outcome.expiredCount)
         if interruption != nil { throw ExitStatus.unfinished }
-        if !damage.isEmpty { throw ExitStatus.damage }
+        if !outcome.damage.isEmpty { throw ExitStatus.damage }
+    }
+
+    /// The headers to send: as they are stored, or without those that make a message expire.
+    private func headerBlock(_ headers: RawSpan) -> [UInt8] {
+        let block = headers.array(0..<headers.byteCount)
+        guard noExpiry else { return block }
+        let names = ["expires", "expiration"].map { Array($0.utf8) }
+        return HeaderBlock.block(HeaderBlock.pairs(block).filter { !names.contains($0.name) })
+    }
+
+    private static func tell(_ expiredCount: Int) {
+        guard expiredCount > 0 else { return }
+        print("\(expiredCount) have expired and are left out; --no-expiry sends them, too")
     }
 
     private static func progress(_ sender: ReplaySender) -> String {
@@ -249,13 +277,15 @@ struct Replay: ParsableCommand {
     private func report(
         _ sender: ReplaySender,
         _ interruption: ToolFailure?,
-        _ damage: [Damage]
+        _ damage: [Damage],
+        expiredCount: Int
     ) {
         let token = sender.last?.token ?? after
         let uncertain = sender.uncertain
         if store.json {
             let report = JSON.object([
                 ("sent", .number(sender.confirmed)),
+                ("expired", .number(expiredCount)),
                 ("body_bytes", .number(sender.bytes)),
                 ("milliseconds", .number(Int(sender.seconds * 1000))),
                 ("interrupted", .optional(interruption?.text)),
@@ -268,6 +298,7 @@ struct Replay: ParsableCommand {
             return
         }
         print("\(sender.confirmed) messages were sent and have their receipts")
+        Self.tell(expiredCount)
         Terminal.complain(damage)
         guard let interruption else { return }
         Terminal.complain("radiator-log: \(interruption.text)")

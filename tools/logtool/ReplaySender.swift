@@ -72,7 +72,7 @@ final class ReplaySender {
     func send(
         _ place: Place,
         to destination: String,
-        headers: RawSpan,
+        headers: [UInt8],
         body: RawSpan
     ) throws {
         guard let connection else { return }
@@ -85,7 +85,7 @@ final class ReplaySender {
         var frame = Array("SEND\ndestination:".utf8)
         frame += Self.escaped(destination)
         frame += "\nreceipt:\(nextID)\ncontent-length:\(body.byteCount)\n".utf8
-        frame += headers.array(0..<headers.byteCount)
+        frame += headers
         frame.append(UInt8(ascii: "\n"))
         frame += body.array(0..<body.byteCount)
         frame.append(0)
