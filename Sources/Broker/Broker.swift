@@ -16,6 +16,7 @@ package final class Broker {
     var sessions = SessionTable()
     /// Subscriptions by pattern, which also get destinations that are made later.
     var patternSubscriptions: [Subscription] = []
+    let transactionAccount = TransactionAccount()
     private var isReadingHeld = false
     private var nextSearch: MonotonicTime
 
@@ -159,13 +160,10 @@ package final class Broker {
 
     /// Takes changed settings, or throws and keeps the old ones.
     ///
-    /// Where a queue keeps its messages does not change, nor do fan-outs: that takes a restart. The
-    /// credit of a session is what it was when the session began.
+    /// Where a queue keeps its messages does not change: that takes a restart. The credit of a session is what it was when the session began.
     package func apply(_ changed: BrokerSettings, now: Instant) throws(BrokerError) {
         try requireStore()
         dispatcher.now = now
-        var changed = changed
-        changed.fanouts = settings.fanouts
         try registry.apply(changed, now: now)
         settings = changed
         attachCreated()
@@ -230,6 +228,9 @@ package final class Broker {
 
     /// Counters of everything that is counted, since the start.
     package var stats: BrokerStats { dispatcher.stats }
+
+    /// What the messages in all open transactions take in memory, in bytes.
+    package var openTransactionBytes: Int { transactionAccount.bytes }
 
     /// All queues as they are now, in the order of their creation.
     ///

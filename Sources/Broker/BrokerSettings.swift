@@ -122,6 +122,12 @@ package struct BrokerLimits: Sendable, Equatable {
     package var transactionMessages = 10_000
     package var transactionBytes = 64 << 20
     package var transactionAge = Interval.seconds(300)
+    /// Memory of the messages in all open transactions, over all sessions; each message counts with
+    /// `Message.overheadBytes`.
+    ///
+    /// A session alone may have `transactionsPerConnection * transactionBytes`: without this, a few
+    /// of them could fill the memory.
+    package var openTransactionBytes = 256 << 20
     /// Destinations in all, so that names cannot fill the memory.
     package var destinations = 1_000_000
     /// Bytes of messages delivered to a session and not written to its socket, each counted with

@@ -21,6 +21,12 @@ package final class BrokerLoop {
     private(set) var now: Instant
     /// Parts of frames in use only while one connection's bytes are handled.
     let workspace = Workspace()
+    /// Memory of the frames that were not received to their end.
+    package let frameMemory = FrameMemory()
+
+    /// For lines that any client can cause.
+    private var refusalLines: LineBudget
+    private static let refusalLinesPerSecond = 20
 
     private let isolated: NIOIsolatedEventLoop
     private let store: any MessageStore
@@ -71,6 +77,10 @@ package final class BrokerLoop {
         self.onStoreFailed = onStoreFailed
         now = clock()
         lastBrokerTick = now.monotonic
+        refusalLines = LineBudget(
+            linesPerSecond: Self.refusalLinesPerSecond,
+            now: now.monotonic
+        )
         scheduleTick(after: Self.tickInterval)
     }
 
@@ -228,9 +238,23 @@ package final class BrokerLoop {
         }
     }
 
+    /// Tells the operator that a client was refused, unless that would be a flood of lines; at the
+    /// level "debug" always.
+    func logRefusal(_ message: Logger.Message, _ metadata: @autoclosure () -> Logger.Metadata) {
+        let isTold = logger.logLevel < .info || refusalLines.take(now.monotonic)
+        guard isTold else { return }
+        logger.info(message, metadata: metadata())
+    }
+
+    private func logOmittedRefusals() {
+        guard let count = refusalLines.takeOmitted(now.monotonic) else { return }
+        logger.info("more clients refused", metadata: [LogKeys.lines: "\(count)"])
+    }
+
     private func tick() {
         beginTurn()
         now = clock()
+        logOmittedRefusals()
         let isWanted = broker.nextTick.map { $0 <= now.monotonic } ?? false
         if isWanted || now.monotonic.since(lastBrokerTick) >= Self.brokerTickInterval {
             lastBrokerTick = now.monotonic

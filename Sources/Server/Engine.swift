@@ -87,6 +87,7 @@ final class Engine {
             submit: { target.value?.submit() },
             onStoreFailed: { reason in target.value?.end("the store failed: \(reason)") }
         )
+        loop.frameMemory.bytesMax = configuration.limits.unfinishedFrameBytes.bytes
         logRecovery(directory, driver.report, since: begin)
         target.value = self
         driver.submit(now: begin.monotonic)
@@ -237,6 +238,7 @@ final class Engine {
     /// Takes what a changed configuration can change while the daemon runs, or throws and keeps all.
     func apply(_ configuration: Configuration) throws(BrokerError) {
         try loop.apply(configuration.brokerSettings)
+        loop.frameMemory.bytesMax = configuration.limits.unfinishedFrameBytes.bytes
     }
 
     // MARK: The end

@@ -30,6 +30,17 @@ package struct StompParser: Sendable {
         self.version = version
     }
 
+    /// Bytes of an unfinished frame that the parser keeps.
+    ///
+    /// Its memory is at most twice that.
+    package var unfinishedByteCount: Int { isOwnCopy ? bytes.readableBytes : 0 }
+
+    /// Lets go of what was received; nothing more can be parsed in a sensible way.
+    package mutating func discard() {
+        bytes = ByteBuffer()
+        isOwnCopy = false
+    }
+
     /// Takes in what was received; returns before looking at it.
     package mutating func feed(_ received: ByteBuffer) {
         if bytes.readableBytes == 0 {

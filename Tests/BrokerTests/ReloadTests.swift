@@ -54,4 +54,44 @@ struct ReloadTests {
         broker.advance(milliseconds: 3_500)
         #expect(broker.depth("/queue/a") == 0)
     }
+
+    @Test("fan-outs get other children, come and go")
+    func fanouts() throws {
+        let broker = try BrokerHarness {
+            $0.fanouts = [
+                .init(name: "/fanout/f", children: ["/queue/a", "/queue/b"]),
+                .init(name: "/fanout/g", children: ["/queue/a"]),
+            ]
+        }
+        let client = try broker.connect()
+        try broker.send(client, "/fanout/f", "1")
+        let known = try broker.broker.destination("/fanout/g", for: .send, now: broker.now)
+        var settings = BrokerSettings()
+        settings.fanouts = [
+            .init(name: "/fanout/f", children: ["/queue/b", "/queue/c"]),
+            .init(name: "/fanout/h", children: ["/queue/d"]),
+        ]
+        try broker.broker.apply(settings, now: broker.now)
+        try broker.send(client, "/fanout/f", "2")
+        try broker.send(client, "/fanout/h", "3")
+        #expect(["a", "b", "c", "d"].map { broker.depth("/queue/\($0)") } == [1, 2, 1, 1])
+        #expect(!broker.broker.isAlive(known))
+        #expect(error { try broker.send(client, "/fanout/g", "x") }?.kind == .badDestination)
+    }
+
+    @Test(
+        "a fan-out that cannot be leaves all as it was",
+        arguments: [["/queue/a", "/queue/a"], []]
+    )
+    func badFanout(children: [String]) throws {
+        let broker = try BrokerHarness {
+            $0.fanouts = [.init(name: "/fanout/f", children: ["/queue/a"])]
+        }
+        var settings = BrokerSettings()
+        settings.fanouts = [.init(name: "/fanout/f", children: children)]
+        #expect(error { try broker.broker.apply(settings, now: broker.now) } != nil)
+        let client = try broker.connect()
+        try broker.send(client, "/fanout/f", "1")
+        #expect(broker.depth("/queue/a") == 1)
+    }
 }

@@ -281,4 +281,29 @@ struct TransactionTests {
         try broker.commit(client, "t")
         #expect(broker.depth("/queue/a") == 1)
     }
+
+    @Test("all open transactions share one bound, and each gives its share back however it ends")
+    func sharedBound() throws {
+        let broker = try BrokerHarness { $0.limits.openTransactionBytes = 1000 }
+        let (first, second) = (try broker.connect(), try broker.connect())
+        // A message of one byte counts 129.
+        func fill(_ client: SessionID, _ name: String) throws {
+            try broker.begin(client, name)
+            for _ in 0..<7 { try broker.send(client, "/queue/a", "x", in: name) }
+        }
+        try fill(first, "t")
+        #expect(broker.broker.openTransactionBytes == 7 * 129)
+        try broker.begin(second, "u")
+        let refusal = error { try broker.send(second, "/queue/a", "x", in: "u") }
+        #expect(refusal?.kind == .limitReached)
+        #expect(refusal?.text.contains("open_transaction_bytes = 1000") == true)
+        try broker.commit(first, "t")
+        #expect(broker.broker.openTransactionBytes == 0)
+        try fill(second, "v")
+        try broker.abort(second, "v")
+        try fill(second, "w")
+        broker.broker.closeSession(second, now: broker.now)
+        #expect(broker.broker.openTransactionBytes == 0)
+        #expect(broker.depth("/queue/a") == 7)
+    }
 }

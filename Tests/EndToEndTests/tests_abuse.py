@@ -73,6 +73,59 @@ def large_message(environment):
     daemon.stop()
 
 
+def fill(client, data):
+    """Writes as much as goes; the rest of `data`."""
+    client.socket.setblocking(False)
+    try:
+        while data:
+            data = data[client.socket.send(data[:MIB]):]
+    except BlockingIOError:
+        pass
+    client.socket.setblocking(True)
+    return data
+
+
+@test("frames that never end take bounded memory, and whoever finishes his is served", alone=True)
+def unfinished_frames(environment):
+    daemon = environment.daemon('[limits]\nunfinished_frame_bytes = "32MiB"\n')
+    before = daemon.memory()
+    size = 12 * MIB
+    frame = stompwire.encode("SEND", b"x" * size, {"destination": "/queue/large", "receipt": "r"})
+    halves = []
+    for _ in range(30):
+        client = daemon.connect()
+        halves.append((client, fill(client, frame[:size // 2]) + frame[size // 2:]))
+    with daemon.connect() as other:
+        other.send("/queue/small", "passes")
+    grown = daemon.memory("VmHWM") - before
+    assert grown < 110 * MIB, f"grew by {grown >> 20} MiB"
+    # All but a few stop for good; the others are received one after another.
+    for client, _ in halves[:24]:
+        client.close()
+    for client, rest in halves[24:]:
+        client.write_bytes(rest)
+        assert client.expect("RECEIPT").headers["receipt-id"] == "r"
+        client.close()
+    daemon.stop()
+
+
+@test("open transactions of many connections share one bound")
+def open_transactions(environment):
+    daemon = environment.daemon('[limits]\nopen_transaction_bytes = "8MiB"\n')
+    body = b"x" * MIB
+    with daemon.connect() as first, daemon.connect() as second:
+        for client, count in ((first, 4), (second, 3)):
+            client.request("BEGIN", transaction="t")
+            for _ in range(count):
+                client.request("SEND", body, destination="/queue/t", transaction="t")
+        second.write("SEND", body, destination="/queue/t", transaction="t")
+        second.expect_error_and_close("transaction t", "open_transaction_bytes = 8388608")
+        for _ in range(3):
+            first.request("SEND", body, destination="/queue/t", transaction="t")
+        first.request("COMMIT", transaction="t")
+    daemon.stop()
+
+
 def acknowledge_backwards(daemon, version):
     """CPU seconds for 30,000 acknowledgements from the last message to the first."""
     with daemon.connect(version=version) as client:

@@ -153,13 +153,31 @@ def hang_up(environment):
     daemon.stop()
 
 
+@test("a flood of refusals writes few lines, and tells how many there were")
+def log_flood(environment):
+    daemon = environment.daemon()
+    for _ in range(200):
+        with daemon.connect(connect=False) as client:
+            client.write_bytes(b"NONSENSE\n\n\0")
+            client.expect_error_and_close()
+    until(lambda: total(daemon.log()) == 200, what="every refusal was told or counted")
+    assert daemon.log().count(" client refused ") < 200, daemon.log()
+    daemon.stop()
+
+
+def total(log):
+    counted = re.findall(r"more clients refused lines=(\d+)", log)
+    return log.count(" client refused ") + sum(map(int, counted))
+
+
 @test("nobody reads the log: clients are served, SIGTERM works, the loss is told later")
 def log_not_read(environment):
     read_end, write_end = os.pipe()
     arguments = [environment.options.daemon, "--data", str(environment.data),
                  "--listen", "127.0.0.1:0"]
     process = subprocess.Popen(arguments, stdout=write_end, stdin=subprocess.DEVNULL,
-                               start_new_session=True)
+                               start_new_session=True,
+                               env=os.environ | {"RADIATOR_LOG_LEVEL": "debug"})
     environment.children.append(process)
     os.close(write_end)
     text = b""
@@ -173,7 +191,7 @@ def log_not_read(environment):
                 client.write_bytes(b"NONSENSE\n\n\0")
                 client.expect_error_and_close()
 
-    refused(1000)  # each is a line of the log; a pipe holds 64 KiB
+    refused(1000)  # each is a line of the log at this level; a pipe holds 64 KiB
     os.set_blocking(read_end, False)
     text = b""
     while part := read(read_end):

@@ -77,7 +77,8 @@ final class DestinationRegistry {
         for rule in settings.topics where !rule.isPattern {
             try createConfigured(rule.pattern, .topic, now: now)
         }
-        for rule in settings.fanouts { try createFanout(rule, now: now) }
+        for rule in settings.fanouts { try check(rule, queuePolicies) }
+        try applyFanouts(settings.fanouts, now: now)
     }
 
     /// Takes changed settings, or throws and keeps the old ones.
@@ -94,6 +95,7 @@ final class DestinationRegistry {
         for pattern in settings.createAllow {
             allowed.append(try DestinationPattern(parsing: pattern))
         }
+        for rule in settings.fanouts { try check(rule, queues) }
         (queuePolicies, topicPolicies, createAllow) = (queues, topics, allowed)
         destinationsMax = settings.limits.destinations
         declared = Self.declaredNames(settings)
@@ -104,6 +106,7 @@ final class DestinationRegistry {
         for rule in settings.topics where !rule.isPattern {
             try createConfigured(rule.pattern, .topic, now: now)
         }
+        try applyFanouts(settings.fanouts, now: now)
     }
 
     private func applyPolicy(to index: Int) throws(BrokerError) {
@@ -378,7 +381,7 @@ final class DestinationRegistry {
         return found
     }
 
-    private func createConfigured(
+    func createConfigured(
         _ text: String,
         _ kind: DestinationKind,
         now: Instant
@@ -391,42 +394,13 @@ final class DestinationRegistry {
         _ = create(name, now: now)
     }
 
-    private func createFanout(
-        _ rule: BrokerSettings.FanoutRule,
-        now: Instant
-    ) throws(BrokerError) {
-        let name = try DestinationName(parsing: rule.name)
-        guard name.kind == .fanout, identifiers[rule.name] == nil else {
-            throw BrokerError(
-                .badDestination,
-                "fan-out \(rule.name): a new name in /fanout/ is needed"
-            )
+    /// Gives a fan-out its place, or the place that it has already.
+    func put(_ fanout: Fanout, now: Instant) {
+        guard let id = identifiers[fanout.name] else {
+            _ = add(.fanout(fanout), fanout.name, now: now)
+            return
         }
-        var children: [Queue] = []
-        for child in rule.children {
-            try createConfigured(child, .queue, now: now)
-            guard let id = identifiers[child], case .queue(let queue)? = self[id],
-                !children.contains(where: { $0 === queue })
-            else {
-                throw BrokerError(
-                    .badDestination,
-                    "fan-out \(rule.name): child \(child) is there twice"
-                )
-            }
-            children.append(queue)
-        }
-        let fanout = Fanout(name: rule.name, children: children)
-        guard !children.isEmpty else {
-            throw BrokerError(.badDestination, "fan-out \(rule.name) has no children")
-        }
-        guard fanout.persistentIDs.count <= store.limits.entriesPerMessageMax else {
-            throw BrokerError(
-                .limitReached,
-                "fan-out \(rule.name) has \(fanout.persistentIDs.count) persistent children: "
-                    + "the store takes \(store.limits.entriesPerMessageMax)"
-            )
-        }
-        _ = add(.fanout(fanout), rule.name, now: now)
+        slots[id.slot].destination = .fanout(fanout)
     }
 
     /// Takes over a queue that the store found.

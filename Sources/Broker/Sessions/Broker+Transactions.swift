@@ -18,7 +18,9 @@ extension Broker {
                 "transaction \(transaction): transactions_per_connection = \(limit)"
             )
         }
-        session.transactions.append(Transaction(name: transaction, began: now.monotonic))
+        session.transactions.append(
+            Transaction(name: transaction, began: now.monotonic, account: transactionAccount)
+        )
     }
 
     /// Carries out all that the transaction holds as one atomic durable batch, or none of it.

@@ -22,10 +22,16 @@ final class Transaction {
     private(set) var claims: [Claim] = []
     /// Bytes of all messages in `sends`.
     private(set) var bytes = 0
+    private let account: TransactionAccount
 
-    init(name: String, began: MonotonicTime) {
+    init(name: String, began: MonotonicTime, account: TransactionAccount) {
         self.name = name
         self.began = began
+        self.account = account
+    }
+
+    deinit {
+        account.bytes -= bytes + sends.count * Message.overheadBytes
     }
 
     /// Adds a message, or says which limit forbids it.
@@ -41,6 +47,14 @@ final class Transaction {
                 "transaction \(name): transaction_bytes = \(limits.transactionBytes)"
             )
         }
+        guard account.bytes + message.footprint <= limits.openTransactionBytes else {
+            throw BrokerError(
+                .limitReached,
+                "transaction \(name): all open transactions together hold "
+                    + "open_transaction_bytes = \(limits.openTransactionBytes)"
+            )
+        }
+        account.bytes += message.footprint
         bytes += message.byteCount
         sends.append(Send(destination: destination, message: message.compacted()))
     }
@@ -67,4 +81,14 @@ final class Transaction {
             )
         }
     }
+}
+
+/// What all open transactions hold in memory together.
+///
+/// Each transaction takes its share off when it goes, whatever ended it.
+///
+/// Confinement: broker loop.
+final class TransactionAccount {
+    /// The sum of the messages' `footprint`.
+    fileprivate(set) var bytes = 0
 }

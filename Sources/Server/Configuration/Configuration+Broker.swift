@@ -34,6 +34,7 @@ extension Configuration {
         settings.limits.transactionMessages = limits.transactionMessages
         settings.limits.transactionBytes = limits.transactionBytes.bytes
         settings.limits.transactionAge = limits.transactionAge
+        settings.limits.openTransactionBytes = limits.openTransactionBytes.bytes
         return settings
     }
 }

@@ -147,6 +147,8 @@ package struct Configuration: Sendable, Equatable {
         package var transactionMessages = 10_000
         package var transactionBytes = ByteCount(64 << 20)
         package var transactionAge = Interval.seconds(300)
+        package var openTransactionBytes = ByteCount(256 << 20)
+        package var unfinishedFrameBytes = ByteCount(256 << 20)
     }
 
     /// What the log shows and how.

@@ -193,6 +193,8 @@ enum ConfigurationKeys {
                 \.transactionAge,
                 Interval.seconds(1)...Interval.seconds(86_400)
             ),
+            .size("open_transaction_bytes", \.openTransactionBytes, 1024...(1 << 40)),
+            .size("unfinished_frame_bytes", \.unfinishedFrameBytes, (1 << 16)...(1 << 40)),
         ]
     }
 

@@ -188,6 +188,7 @@ extension Configuration {
         var taken = self
         taken.create = newer.create
         taken.topic = newer.topic
+        taken.fanout = newer.fanout
         taken.limits = newer.limits
         taken.limits.connections = limits.connections
         taken.defaults = newer.defaults
@@ -205,7 +206,7 @@ extension Configuration {
     private static func isLive(_ path: Substring) -> Bool {
         let section = path.prefix { $0 != "." && $0 != "[" }
         switch section {
-        case "create", "topic": return true
+        case "create", "topic", "fanout": return true
         case "defaults", "queue": return !path.hasSuffix(".storage")
         case "limits": return path != "limits.connections"
         default: return false

@@ -12,7 +12,7 @@ import StompCodec
 /// is closed with unread bytes is reset, and the client might lose the ERROR.
 ///
 /// Confinement: broker loop.
-final class StompSession: ChannelInboundHandler, BrokerClient {
+final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
@@ -29,6 +29,8 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
         static let receipts = ReadPause(rawValue: 4)
         /// Its frames made much work; the rest of them waits for another turn.
         static let turn = ReadPause(rawValue: 8)
+        /// Unfinished frames take too much memory, its own among them.
+        static let memory = ReadPause(rawValue: 16)
     }
 
     let loop: BrokerLoop
@@ -59,6 +61,9 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
     private var lastFrame: ByteBuffer?
 
     private var pause: ReadPause = []
+    /// What the frame under way takes in memory, and since when it is under way.
+    private var unfinishedBytes = 0
+    private var unfinishedSince: MonotonicTime
     private var heartBeats: HeartBeatClock?
     /// When the state must have changed by.
     private var deadline: MonotonicTime
@@ -68,6 +73,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
         self.options = options
         parser = StompParser(limits: options.limits)
         deadline = loop.now.monotonic
+        unfinishedSince = deadline
     }
 
     /// Deliveries to topics that one connection's frames may bring up before others are read.
@@ -114,6 +120,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
     }
 
     private func handleFrames(_ frame: inout StompFrame) {
+        defer { countUnfinished() }
         do throws(StompError) {
             while state == .awaitingConnect || state == .connected {
                 guard loop.broker.topicWorkCount < Self.turnWorkMax || isInputClosed else {
@@ -121,6 +128,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
                     break
                 }
                 guard try parser.next(into: &frame) else { return }
+                unfinishedSince = loop.now.monotonic
                 handle(frame)
             }
         } catch {
@@ -167,6 +175,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
         goOn()
         endSession()
         state = .closed
+        forgetUnfinished()
         loop.remove(self)
         self.context = nil
     }
@@ -344,6 +353,46 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
         if isSender { setPause(.held, isHeld) }
     }
 
+    // MARK: Memory
+
+    /// Accounts for the frame that is under way.
+    private func countUnfinished() {
+        let bytes = parser.unfinishedByteCount
+        guard bytes != unfinishedBytes, state == .awaitingConnect || state == .connected else {
+            return
+        }
+        if unfinishedBytes == 0 { unfinishedSince = loop.now.monotonic }
+        let mayGoOn = loop.frameMemory.change(of: self, from: unfinishedBytes, to: bytes)
+        unfinishedBytes = bytes
+        if !mayGoOn { setPause(.memory, true) }
+    }
+
+    private func forgetUnfinished() {
+        parser.discard()
+        loop.frameMemory.remove(self, bytes: unfinishedBytes)
+        unfinishedBytes = 0
+    }
+
+    var isWaitingForMemory: Bool { pause.contains(.memory) }
+
+    func resumeReading() {
+        unfinishedSince = loop.now.monotonic
+        setPause(.memory, false)
+    }
+
+    /// Ends a connection whose large frame does not come to its end while others wait for memory.
+    private func tickUnfinished(_ now: MonotonicTime) {
+        guard loop.frameMemory.isFull, unfinishedBytes > FrameMemory.bytesFree, pause.isEmpty,
+            now.since(unfinishedSince) > options.frameTimeMax
+        else { return }
+        fail(
+            "limit reached",
+            "A frame has been coming for \(options.frameTimeMax.milliseconds) ms while all "
+                + "unfinished frames together take more than unfinished_frame_bytes = "
+                + "\(loop.frameMemory.bytesMax)."
+        )
+    }
+
     private func setPause(_ reason: ReadPause, _ isOn: Bool) {
         let wasReading = pause.isEmpty
         if isOn { pause.insert(reason) } else { pause.remove(reason) }
@@ -382,9 +431,9 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
     ) {
         guard state == .awaitingConnect || state == .connected else { return }
         if !loop.isStopping {
-            loop.logger.info(
+            loop.logRefusal(
                 "client refused",
-                metadata: [
+                [
                     LogKeys.peer: "\(peer)", LogKeys.reason: "\(message)",
                     LogKeys.detail: "\(explanation)",
                 ]
@@ -412,6 +461,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
         state = .draining
         deadline = loop.now.monotonic.advanced(by: options.drainTime)
         endSession()
+        forgetUnfinished()
         markChanged()
     }
 
@@ -427,6 +477,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
         deadline = loop.now.monotonic.advanced(by: options.lingerTime)
         loop.tickWithin(options.lingerTime)
         setPause(.held, false)
+        setPause(.memory, false)
         if let lastFrame { context.writeAndFlush(wrapOutboundOut(lastFrame), promise: nil) }
         lastFrame = nil
         guard isInputClosed else {
@@ -456,6 +507,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient {
             }
         case .connected:
             tickHeartBeats(now)
+            tickUnfinished(now)
         case .draining, .lingering:
             if now >= deadline { context?.close(promise: nil) }
             return options.lingerTime

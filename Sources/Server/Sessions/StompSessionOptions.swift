@@ -14,6 +14,8 @@ package struct StompSessionOptions: Sendable {
     package var lingerTime = Interval.seconds(1)
     /// How long a connection that was told to go waits for its last receipts.
     package var drainTime = Interval.seconds(10)
+    /// A large frame that is under way for longer makes room for others when memory is short.
+    package var frameTimeMax = Interval.seconds(10)
     /// Bytes that wait for a client that does not read; past it nothing is read from it.
     package var outboundBytesMax = 1 << 20
     /// Receipts that wait until something is durable; past it nothing is read from the client.
