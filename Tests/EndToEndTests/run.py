@@ -21,11 +21,13 @@ import harness
 import tests_abuse       # noqa: F401  importing a module registers its tests
 import tests_client_docs  # noqa: F401
 import tests_clients     # noqa: F401
+import tests_conformance  # noqa: F401
 import tests_configuration  # noqa: F401
 import tests_crash       # noqa: F401
 import tests_damage      # noqa: F401
 import tests_delivery    # noqa: F401
 import tests_disk        # noqa: F401
+import tests_documents   # noqa: F401
 import tests_fuzz        # noqa: F401
 import tests_limits      # noqa: F401
 import tests_log_copies  # noqa: F401

@@ -181,6 +181,7 @@ def fanout(environment):
     client.subscribe("/queue/o.billing", id="b")
     frame = client.expect_message("order 1")
     assert frame.headers["colour"] == "blue"
+    assert frame.headers["destination"] == "/queue/o.billing"
     client.ack(frame)
     client.subscribe("/queue/o.audit", id="a")
     client.expect_message("order 1")

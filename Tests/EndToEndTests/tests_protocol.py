@@ -1,5 +1,6 @@
 """STOMP itself: versions, receipts, heart-beats, escapes."""
 
+import re
 import time
 
 from harness import test
@@ -180,7 +181,59 @@ def heart_beat_inside_a_frame(environment):
 @test("a client that wants no heart-beats gets none and is not dropped")
 def no_heart_beats(environment):
     daemon = environment.daemon(BEATS)
-    client = daemon.connect(heart_beat="0,0")
-    assert client.read_some(1.5) == [] and client.parser.beats == 0
-    client.expect_nothing()
+    clients = [daemon.connect(heart_beat="0,0"), daemon.connect()]  # no header is the same
+    time.sleep(1.5)
+    for client in clients:
+        client.expect_nothing()
+        assert client.parser.beats == 0
+    daemon.stop()
+
+
+@test("sessions, message-ids and ack ids are unique, and nothing in them needs an escape")
+def ids(environment):
+    daemon = environment.daemon()
+    clients = [daemon.connect() for _ in range(4)]
+    sessions = [client.connected.headers["session"] for client in clients]
+    assert len(set(sessions)) == 4 and not any(":" in session for session in sessions), sessions
+    frames = []
+    for number, client in enumerate(clients):
+        client.subscribe("/queue/own%d" % number, id="q", prefetch_count=100)
+        client.subscribe("/topic/t", id="t", ack="client")
+        for body in range(20):
+            client.write("SEND", b"%d" % body, destination="/queue/own%d" % number)
+        frames.append([client.expect_message(body) for body in range(20)])
+    everything = [frame for mine in frames for frame in mine]
+    ids = [frame.headers["message-id"] for frame in everything]
+    assert len(set(ids)) == 80, ids
+    for mine in frames:
+        acks = [frame.headers["ack"] for frame in mine]
+        assert len(set(acks)) == 20, acks
+        assert all(re.fullmatch("[0-9-]+", text) for text in acks + ids), (acks, ids)
+    clients[0].send("/topic/t", "1")
+    clients[0].send("/topic/t", "2")
+    topic = [clients[1].expect_message(body).headers["message-id"] for body in "12"]
+    assert topic[0] != topic[1] and not set(topic) & set(ids), topic
+    daemon.stop()
+
+
+@test("what came before a client went away is processed to the last frame")
+def gone_after_sending(environment):
+    daemon = environment.daemon()
+    with daemon.connect() as client:
+        for number in range(3000):
+            client.write("SEND", b"%d" % number, destination="/queue/q")
+    with daemon.connect() as client:
+        client.subscribe("/queue/q", ack="auto")
+        for number in range(3000):
+            client.expect_message(number)
+    daemon.stop()
+
+
+@test("who connects is answered by a frame: accepted by CONNECTED, refused by an ERROR that says why")
+def refused(environment):
+    daemon = environment.daemon("[limits]\nconnections = 1\n")
+    first = daemon.connect()
+    with daemon.connect(connect=False) as second:
+        second.expect_error_and_close("connections")
+    first.expect_nothing()
     daemon.stop()
