@@ -164,9 +164,10 @@ open_case("destination, id, transaction and receipt are unescaped", NEW,
           (b"SUBSCRIBE\ndestination:/queue/<tag>\\c1\nid:<tag>\\c\n\n\0"
            b"BEGIN\ntransaction:<tag>\\c\\\\\n\n\0"
            b"SEND\ndestination:/queue/<tag>:1\ntransaction:<tag>:\\\\\n\nx\0"
-           b"COMMIT\ntransaction:<tag>\\c\\\\\nreceipt:<tag>\\c\\n\n\n\0UNSUBSCRIBE\nid:<tag>:\n\n\0",
+           b"COMMIT\ntransaction:<tag>\\c\\\\\nreceipt:<tag>\\c\\n\n\n\0",
            receipt("<tag>\\c\\n"),
-           message(b"x", destination="/queue/<tag>\\c1", subscription="<tag>\\c")))
+           message(b"x", destination="/queue/<tag>\\c1", subscription="<tag>\\c")),
+          (b"UNSUBSCRIBE\nid:<tag>:\nreceipt:<tag>\n\n\0", receipt()))
 
 # Line ends
 

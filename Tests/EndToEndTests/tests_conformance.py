@@ -44,11 +44,13 @@ class Conversation:
         assert (frame.command, frame.values("version")) == ("CONNECTED", [version]), frame
 
     def expect_no_more(self):
-        """Nothing comes after what came: an effect would be there before this receipt."""
+        """Nothing comes after what came: a message that was to come would be here before this one."""
         word = f"end{next(NUMBERS)}"
-        self.write(f"SEND\ndestination:/queue/ends\nreceipt:{word}\n\nx\0".encode())
-        (frame,) = self.frames(1)
-        assert (frame.command, frame.values("receipt-id")) == ("RECEIPT", [word]), f"unwanted {frame}"
+        self.write(f"SUBSCRIBE\ndestination:/queue/{word}\nid:{word}\nack:auto\n\n\0"
+                   f"SEND\ndestination:/queue/{word}\nreceipt:{word}\n\nx\0".encode())
+        for frame in self.frames(2):
+            names = frame.values("receipt-id") + frame.values("destination")
+            assert names in ([word], [f"/queue/{word}"]), f"unwanted {frame}"
 
     def expect_end(self):
         assert self.client.expect_close() == [], "a frame after the last one"
@@ -145,6 +147,29 @@ def expect_nothing_behind(daemon):
         client.expect_nothing()
 
 
+class Failures:
+    """Collects what goes wrong, up to a number, so that one run tells of every case."""
+
+    COUNT_MAX = 10
+
+    def __init__(self):
+        self.texts = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, _):
+        if not isinstance(error, (AssertionError, Closed)):
+            return False
+        self.texts.append(str(error))
+        if len(self.texts) == self.COUNT_MAX:
+            self.judge()
+        return True
+
+    def judge(self):
+        assert not self.texts, "\n    ".join(self.texts)
+
+
 def every_pair(chosen):
     return [(case, version) for case in chosen for version in case.versions or [None]]
 
@@ -153,8 +178,11 @@ for mode, is_split in (("whole", False), ("byte by byte", True)):
     @test(f"every conformance case holds, fed {mode}")
     def alone(environment, is_split=is_split):
         daemon = environment.daemon('[storage]\nfsync = "never"\n')
+        failures = Failures()
         for case, version in every_pair(CASES):
-            run_alone(daemon, case, version, is_split)
+            with failures:
+                run_alone(daemon, case, version, is_split)
+        failures.judge()
         expect_nothing_behind(daemon)
         daemon.stop()
 
@@ -162,14 +190,19 @@ for mode, is_split in (("whole", False), ("byte by byte", True)):
 @test("every conformance case holds, glued to its neighbours in one write")
 def glued(environment):
     daemon = environment.daemon('[storage]\nfsync = "never"\n')
+    failures = Failures()
     for version in ALL:
         chosen = [case for case in CASES if version in case.versions and not case.is_end]
-        run_glued_open(daemon, chosen, version)
+        with failures:
+            run_glued_open(daemon, chosen, version)
     for case, version in every_pair([case for case in CASES if case.is_end]):
-        run_glued_end(daemon, case, version)
+        with failures:
+            run_glued_end(daemon, case, version)
     for case in CASES:
         if not case.versions and not case.is_end:
-            run_glued_first(daemon, case)
+            with failures:
+                run_glued_first(daemon, case)
+    failures.judge()
     expect_nothing_behind(daemon)
     daemon.stop()
 
