@@ -138,6 +138,13 @@ class Environment:
         self.children.append(child)
         return child
 
+    def need_module(self, name):
+        """Skips the test where Python has no such module."""
+        done = subprocess.run([self.options.python, "-c", f"import {name}"], capture_output=True, text=True)
+        if done.returncode != 0:
+            reason = (done.stderr.strip().splitlines() or ["no reason"])[-1]
+            raise Skip(f"{name} is not installed or does not work: {reason}")
+
     def log_tool(self, *arguments):
         """Runs the offline tool; returns exit status, standard output, standard error."""
         done = subprocess.run([self.options.log_tool, *map(str, arguments)],
