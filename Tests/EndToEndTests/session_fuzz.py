@@ -1,14 +1,11 @@
-"""Random frames, right and wrong, from several clients at once, judged by a plain model.
-
-The model knows what was confirmed: a message whose SEND or COMMIT has its receipt is there until an ACK
-of it has one, and then never again. What was under way when a connection ended may be either way.
-"""
+"""Random frames, right and wrong, from several clients at once, judged by the model of fuzz_model.py."""
 
 import random
+import time
 
 import stompwire
+from fuzz_model import DEAD, EXPIRING, FANOUT, PATTERNS, QUEUES, Model
 
-QUEUES = ["/queue/f.a", "/queue/f.b", "/queue/f.c"]
 GARBAGE = [
     b"\0\n\n\0", b"NONSENSE\n\n\0", b"SEND\n\n\0", b"SEND\ndestination\n\n\0", b"\xff\xfe\n\n\0", b"ACK\n\n\0",
     b"SEND\ndestination:/queue/\n\nx\0", b"SEND\ndestination:/queue/f.*\n\nx\0",
@@ -22,45 +19,6 @@ GARBAGE = [
 ]
 
 
-class Model:
-    """What is known of every message, by the number in its body."""
-
-    def __init__(self, has_auto=False):
-        # What was written to an auto subscription is settled, read or not: then little can be told of
-        # what a lost connection took along.
-        self.has_auto = has_auto
-        self.next = 0
-        self.confirmed, self.maybe = set(), set()
-        self.settled, self.maybe_settled = set(), set()
-        self.delivered = 0
-
-    def new(self):
-        self.next += 1
-        self.maybe.add(self.next)
-        return self.next
-
-    def confirm(self, number):
-        self.maybe.discard(number)
-        self.confirmed.add(number)
-
-    def meet(self, number):
-        """A message that was delivered."""
-        self.delivered += 1
-        assert number in self.confirmed or number in self.maybe, f"nobody sent {number}"
-        assert number not in self.settled, f"{number} was settled, and is back"
-
-    def judge(self, found):
-        """What is left in all queues, as one consumer took it."""
-        assert len(found) == len(set(found)), f"doubled: {sorted(found)}"
-        found = set(found)
-        lost = self.confirmed - self.settled - self.maybe_settled - found
-        assert not lost, f"confirmed and lost: {sorted(lost)[:10]}"
-        back = found & self.settled
-        assert not back, f"settled and back: {sorted(back)[:10]}"
-        strange = found - self.confirmed - self.maybe
-        assert not strange, f"nobody sent {sorted(strange)[:10]}"
-
-
 class Session:
     """One connection with what the model knows of it."""
 
@@ -69,11 +27,13 @@ class Session:
         self.version = generator.choice(["1.0", "1.1", "1.2", "1.2"])
         self.client = stompwire.Client(address, version=self.version)
         self.subscriptions = {}  # id: (ack mode, credit)
-        self.held = []           # (subscription id, number, headers), in the order of delivery
-        self.transactions = {}   # name: ([sent], [(held, is settled)])
+        self.leased = set()      # those of them whose messages may be taken back at any time
+        self.held = []           # (subscription id, key, headers), in the order of delivery
+        self.transactions = {}   # name: ([(number, destination)], [(held, what the answer does)])
         self.receipts = {}       # id: what its answer means
         self.count = self.named = 0
         self.is_open = True
+        self.empty_at = time.time()  # when nothing was left to read
 
     # Frames
 
@@ -89,11 +49,15 @@ class Session:
 
     def poll(self, wait=0):
         while self.is_open:
+            asked = time.time()
             try:
                 frames = self.client.read_some(wait)
             except (stompwire.Closed, OSError):
                 return self.lose()
             if not frames:
+                # What comes from now on was delivered later than this. A half frame was begun before.
+                if not self.client.parser.pending:
+                    self.empty_at = asked
                 return
             for frame in frames:
                 self.take(frame)
@@ -110,21 +74,25 @@ class Session:
     def take_message(self, frame):
         if frame.headers["destination"].startswith("/topic/"):
             return
-        number = int(frame.body)
-        self.model.meet(number)
+        if frame.headers["destination"].startswith("/temp-queue/"):
+            return self.model.hear(int(frame.body), self)
+        key = self.model.meet(frame, self.empty_at)
         name = frame.headers.get("subscription", frame.headers["destination"])
         mode, credit = self.subscriptions.get(name, ("gone", None))
         if mode == "auto" or mode == "gone" and self.model.has_auto:
-            self.model.maybe_settled.add(number)
+            self.model.maybe_settled.add(key)
         elif mode != "gone":
-            self.held.append((name, number, frame.headers))
-            mine = [entry for entry in self.held if entry[0] == name]
-            assert credit is None or len(mine) <= credit, (
-                f"{len(mine)} of credit {credit}, {mode}, {self.version}: {[e[1] for e in mine]}")
-            shared = [entry for entry in self.held
-                      if self.subscriptions.get(entry[0], ("", 1))[1] is None]
-            # What an open transaction answered does not give credit back before its end.
-            assert len(shared) <= 1, f"{len(shared)} without credit of their own"
+            self.held.append((name, key, frame.headers))
+            self.check_credit(name, credit)
+
+    def check_credit(self, name, credit):
+        mine = [entry for entry in self.held if entry[0] == name]
+        assert credit is None or name in self.leased or len(mine) <= credit, (
+            f"{len(mine)} of credit {credit}, {self.version}: {[entry[1] for entry in mine]}")
+        shared = [entry for entry in self.held
+                  if self.subscriptions.get(entry[0], ("", 1))[1] is None]
+        # What an open transaction answered does not give credit back before its end.
+        assert len(shared) <= 1, f"{len(shared)} without credit of their own"
 
     def lose(self):
         """The connection is over: what it had under way may have happened or not."""
@@ -141,24 +109,41 @@ class Session:
 
     def act(self):
         actions = [self.send] * 8 + [self.answer] * 8 + [self.subscribe] * 2 + [
-            self.unsubscribe, self.begin, self.end, self.end, self.topic, self.late, self.beat]
+            self.unsubscribe, self.begin, self.end, self.end, self.topic, self.late, self.beat, self.reply]
         self.random.choice(actions)()
 
     def send(self):
-        number = self.model.new()
-        headers = {"destination": self.random.choice(QUEUES), "persistent": "true"}
+        destination = self.random.choice(QUEUES + [FANOUT])
+        headers = {"destination": destination, "persistent": "true"}
+        expires = None
+        if destination != FANOUT and self.random.random() < (0.5 if destination == EXPIRING else 0.15):
+            after = self.random.choice([0, 100, 500, 1500])
+            expires = time.time() + after / 1000 if after else None
+            headers["expiration"] = after
+            if self.random.random() < 0.5:
+                del headers["expiration"]
+                headers["expires"] = int(expires * 1000) if expires else 0
+        number = self.model.new(destination, expires)
         if self.random.random() < 0.2:
             headers["reply_to"] = "/temp-queue/mine"
+            self.model.askers[number] = self
         if self.transactions and self.random.random() < 0.4:
             name = self.random.choice(list(self.transactions))
-            self.transactions[name][0].append(number)
+            self.transactions[name][0].append((number, destination))
             return self.write("SEND", b"%d" % number, transaction=name, **headers)
-        self.write("SEND", b"%d" % number, then=lambda: self.model.confirm(number), **headers)
+        self.write("SEND", b"%d" % number, then=lambda: self.model.confirm(number, destination), **headers)
+
+    def reply(self):
+        open_addresses = [address for address, owner in self.model.owners.items() if owner.is_open]
+        if open_addresses:
+            address = self.random.choice(open_addresses)
+            number = self.model.new_reply(address)
+            self.write("SEND", b"%d" % number, then=lambda: self.model.owe(number), destination=address)
 
     def subscribe(self):
         if len(self.subscriptions) >= 3:
             return
-        destination = self.random.choice(QUEUES + ["/queue/f.*"])
+        destination = self.random.choice(QUEUES + PATTERNS * 2)
         # Never used again, so that what is on its way to an old one is not taken for a new one's.
         self.named += 1
         name = f"s{self.named}"
@@ -169,6 +154,11 @@ class Session:
             mode = "client"
         credit = self.random.choice([None, 1, 3, 10])
         headers = {} if credit is None else {"prefetch_count": credit}
+        # By message-id an ACK means the latest delivery, with all before it: unread ones after a lease, too.
+        is_exact = self.version == "1.2" or self.version == "1.1" and mode == "client-individual"
+        if credit and mode != "auto" and is_exact and self.random.random() < 0.2:
+            headers["ack_timeout"] = self.random.choice([50, 300])
+            self.leased.add(name)
         self.subscriptions[name] = (mode, credit)
         self.write("SUBSCRIBE", destination=destination, id=name, ack=mode, **headers)
 
@@ -204,23 +194,34 @@ class Session:
             headers["message_id"] = chosen[2]["message-id"]
             if self.version == "1.1":
                 headers["subscription"] = chosen[0]
+        effect = "give back" if kind == "NACK" else "settle"
+        if "requeue" in headers:
+            effect = "reject"
         if self.version != "1.0" and self.transactions and self.random.random() < 0.3:
             name = self.random.choice(list(self.transactions))
-            self.transactions[name][1].extend((entry, kind == "ACK") for entry in reached)
+            self.transactions[name][1].extend((entry, effect) for entry in reached)
             return self.write(kind, transaction=name, **headers)
         self.let_go(reached)
-        if kind == "ACK":
-            numbers = {entry[1] for entry in reached}
-            self.model.maybe_settled |= numbers
-            return self.write(kind, then=lambda: self.settle(numbers), **headers)
-        self.write(kind, **headers)
+        self.write(kind, then=self.effects([(entry, effect) for entry in reached]), **headers)
+
+    def effects(self, answers):
+        """What the receipt of these answers will mean. Those to a lease that is over mean nothing."""
+        for effect in ("settle", "reject", "give back"):
+            self.model.note([entry[1] for entry, other in answers if other == effect],
+                            f"{effect} by {self.version}")
+        keys = {effect: {entry[1] for entry, other in answers
+                         if other == effect and entry[0] not in self.leased}
+                for effect in ("settle", "reject")}
+        self.model.maybe_settled |= {entry[1] for entry, effect in answers if effect == "settle"}
+
+        def done():
+            self.model.settle(keys["settle"])
+            self.model.reject(keys["reject"])
+        return done
 
     def let_go(self, entries):
         gone = {id(entry) for entry in entries}
         self.held = [entry for entry in self.held if id(entry) not in gone]
-
-    def settle(self, numbers):
-        self.model.settled |= numbers
 
     def begin(self):
         name = f"t{self.random.randrange(3)}"
@@ -237,14 +238,12 @@ class Session:
             # What it answered is the client's to answer again.
             return self.write("ABORT", transaction=name)
         self.let_go([entry for entry, _ in answers])
-        settled = {entry[1] for entry, is_settled in answers
-                   if is_settled and entry[0] in self.subscriptions}
-        self.model.maybe_settled |= settled
+        effects = self.effects([answer for answer in answers if answer[0][0] in self.subscriptions])
 
         def done():
-            for number in sent:
-                self.model.confirm(number)
-            self.settle(settled)
+            for number, destination in sent:
+                self.model.confirm(number, destination)
+            effects()
         self.write("COMMIT", transaction=name, then=done)
 
     def topic(self):
@@ -304,12 +303,16 @@ class Fuzz:
 
     def finish(self):
         """Waits for what is under way, and ends every session."""
+        for _ in range(400):
+            waiting = [session for session in self.sessions if session.is_open and session.receipts]
+            owed = [number for number, owner in self.model.owed.items() if owner.is_open]
+            if not waiting and not owed:
+                break
+            for session in self.sessions:
+                session.poll(0.05 / len(self.sessions))
+        assert not waiting, f"{len(waiting)} sessions miss receipts"
+        assert not owed, f"replies with receipts did not come: {owed}"
         for session in self.sessions:
-            for _ in range(400):
-                if not session.is_open or not session.receipts:
-                    break
-                session.poll(0.05)
-            assert not session.is_open or not session.receipts, "receipts are missing"
             session.lose()
         self.sessions = []
 
@@ -322,10 +325,10 @@ class Fuzz:
 
 
 def drain(address):
-    """Everything that is left, each once, as one consumer gets it."""
-    found = []
+    """Everything that is left, each once, as one consumer gets it; and the time when it began."""
+    found, since = [], time.time()
     with stompwire.Client(address) as client:
-        for index, queue in enumerate(QUEUES + ["/queue/dead"]):
+        for index, queue in enumerate(QUEUES + [DEAD]):
             client.subscribe(queue, id=str(index), prefetch_count=1000)
         quiet = 0
         while quiet < 3:
@@ -333,7 +336,7 @@ def drain(address):
             quiet = 0 if frames else quiet + 1
             for frame in frames:
                 if frame.command == "MESSAGE":
-                    found.append(int(frame.body))
+                    found.append(frame)
                     client.write("ACK", id=frame.headers["ack"])
         client.request("DISCONNECT")
-    return found
+    return found, since

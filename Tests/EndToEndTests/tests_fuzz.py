@@ -1,20 +1,13 @@
 """Sessions at random. Longer: FUZZ_SECONDS=3600 run.py --only "random sessions"."""
 
+import collections
 import os
 import random
 import time
 
+from fuzz_model import CONFIG, QUEUES, Model
 from harness import test
-from session_fuzz import Fuzz, Model, drain
-
-CONFIG = """
-[storage]
-fsync = "5ms"
-segment_size = "256KiB"
-min_free_disk = "16MiB"
-[defaults]
-max_deliveries = 0
-"""
+from session_fuzz import Fuzz, drain
 
 
 @test("random sessions of many seeds, right frames and wrong ones: no message lost, doubled or back")
@@ -23,20 +16,25 @@ def random_sessions(environment):
     first = int(os.environ.get("FUZZ_SEED", time.time_ns() // 1000))
     daemon = environment.daemon(CONFIG)
     deadline = time.monotonic() + seconds
-    seeds = delivered = 0
+    seeds, kinds = 0, collections.Counter()
     while time.monotonic() < deadline:
         fuzz = Fuzz(first + seeds)
         try:
             for _ in range(400):
                 fuzz.step(daemon.address)
             fuzz.finish()
-            fuzz.model.judge(drain(daemon.address))
+            fuzz.model.judge(*drain(daemon.address))
         except Exception as error:
             raise AssertionError(f"FUZZ_SEED={first + seeds}: {error!r}") from error
         assert daemon.process.poll() is None, f"FUZZ_SEED={first + seeds}: the daemon died"
-        delivered += fuzz.model.delivered
+        kinds += fuzz.model.kinds
         seeds += 1
-    assert delivered > 20 * seeds, (delivered, seeds)
+    assert kinds["delivery"] > 20 * seeds, (kinds, seeds)
+    wanted = {*QUEUES, "again", "reply"}
+    if seeds >= 20:
+        wanted |= {"rejected", "max_deliveries", "expired"}
+    missing = wanted - set(kinds)
+    assert not missing, f"{seeds} seeds did not cover {missing}"
     daemon.stop()
 
 
@@ -61,14 +59,15 @@ def soak(environment):
             else:
                 daemon.kill()
             fuzz.lose_all()
+            fuzz.model.restart()
             daemon = environment.daemon(CONFIG)
             start = None
         elif start is None and time.monotonic() > next_kill - seconds / 6 + seconds / 24:
             start = daemon.memory()
     end = daemon.memory()
     fuzz.finish()
-    fuzz.model.judge(drain(daemon.address))
-    assert kills >= 4 and fuzz.model.delivered > 100
+    fuzz.model.judge(*drain(daemon.address))
+    assert kills >= 4 and fuzz.model.kinds["delivery"] > 100
     if start is not None and seconds >= 120:
         assert end <= start * 1.1 + (1 << 20), f"memory rose from {start} to {end} bytes"
     daemon.stop()
