@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import stompwire
-from harness import test
+from harness import test, until
 from load import Producer, Settler, browse, drain, pump
 
 
