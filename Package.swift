@@ -48,6 +48,7 @@ let package = Package(
     ],
     targets: [
         .target(name: "CChecksum"),
+        .target(name: "CCrypt", linkerSettings: [.linkedLibrary("crypt")]),
         .systemLibrary(
             name: "CZlib",
             pkgConfig: "zlib",
@@ -78,7 +79,9 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Base", "LogStore", "Broker", "StompCodec", nioCore, nioPosix, collections, logging,
+                "Base", "CCrypt", "LogStore", "Broker", "StompCodec", nioCore, nioPosix,
+                collections,
+                logging,
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),

@@ -58,8 +58,10 @@ package final class Broker {
 
     /// Opens a session; fails with `.limitReached` past `limits.connections`.
     ///
-    /// `hasHeartBeats`: the caller ends it soon after the client has fallen silent.
+    /// `identity`: who it is and what it may do, for as long as it lasts. `hasHeartBeats`: the caller
+    /// ends it soon after the client has fallen silent.
     package func openSession(
+        _ identity: Identity = .anybody,
         hasHeartBeats: Bool = false,
         now: Instant
     ) throws(BrokerError) -> SessionID {
@@ -71,6 +73,7 @@ package final class Broker {
         }
         let session = Session(
             id: sessions.nextID,
+            identity: identity,
             hasHeartBeats: hasHeartBeats,
             sharedCreditMax: settings.prefetch,
             unwrittenBytesMax: settings.limits.unwrittenBytes
@@ -122,21 +125,26 @@ package final class Broker {
 
     // MARK: Destinations
 
-    /// Looks a name up for a use, creating it where the settings allow.
+    /// Looks a name up for a use by a session, creating it where the settings and the session's
+    /// permissions allow.
     ///
-    /// The id holds as long as `isAlive` says so.
-    /// Errors name the destination and the setting: no such destination and creation not allowed;
-    /// malformed name; a fan-out for subscribing; a wildcard.
+    /// The id holds as long as `isAlive` says so. `session`: nil is the broker itself, which may
+    /// everything.
+    /// Errors name the destination and the setting: no permission; no such destination and creation
+    /// not allowed; malformed name; a fan-out for subscribing; a wildcard.
     package func destination(
         _ name: String,
         for use: DestinationUse,
+        of session: SessionID?,
         now: Instant
     ) throws(BrokerError) -> DestinationID {
         try requireStore()
         dispatcher.now = now
+        let identity = try session.map { id throws(BrokerError) in try require(id).identity }
         let id = try registry.find(
             name,
             for: use,
+            identity ?? .anybody,
             storeRefuses: dispatcher.sendsRefused,
             now: now
         )

@@ -133,10 +133,13 @@ package struct BrokerError: Error, Equatable, Sendable, CustomStringConvertible 
     package let kind: Kind
     /// Says what, where and the limit: "queue /queue/a is full: max_messages = 10".
     package let text: String
+    /// Whose right was missing, if it was that.
+    package let refusal: AccessRefusal?
 
-    package init(_ kind: Kind, _ text: String) {
+    package init(_ kind: Kind, _ text: String, refusal: AccessRefusal? = nil) {
         self.kind = kind
         self.text = text
+        self.refusal = refusal
     }
 
     package var description: String { text }

@@ -20,6 +20,9 @@ protocol BrokerClient: AnyObject {
     /// Stops or resumes reading, if this connection sends messages.
     func holdReading(_ isHeld: Bool)
 
+    /// Ends the connection if its client may not be here any more, or may do something else; true then.
+    func recheckAccess() -> Bool
+
     /// Flushes what the turn wrote.
     func endTurn()
 

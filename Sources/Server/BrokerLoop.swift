@@ -1,6 +1,6 @@
-package import Base
+import Base
 package import Broker
-package import Logging
+import Logging
 package import NIOCore
 
 /// Runs the broker core on one event loop and carries out its effects.
@@ -17,6 +17,8 @@ package final class BrokerLoop {
     package let eventLoop: any EventLoop
     package let broker: Broker
     let logger: Logger
+    /// Who is let in.
+    let access: AccessControl
     /// The time at which this turn began.
     private(set) var now: Instant
     /// Parts of frames in use only while one connection's bytes are handled.
@@ -56,13 +58,14 @@ package final class BrokerLoop {
 
     /// Takes over a broker.
     ///
-    /// `submit` is called at the end of each turn: the store's driver hands the open group to its
+    /// `access`: nil lets everybody in. `submit` is called at the end of each turn: the store's driver hands the open group to its
     /// writer. `onStoreFailed` is called when the store has ended; the process must end too.
-    package init(
+    init(
         eventLoop: any EventLoop,
         broker: Broker,
         store: any MessageStore,
         logger: Logger,
+        access: AccessControl? = nil,
         clock: @escaping () -> Instant = SystemClock.now,
         submit: @escaping () -> Void,
         onStoreFailed: @escaping (String) -> Void
@@ -72,6 +75,8 @@ package final class BrokerLoop {
         self.broker = broker
         self.store = store
         self.logger = logger
+        self.access =
+            access ?? AccessControl(.open, eventLoop: eventLoop, logger: logger)
         self.clock = clock
         self.submit = submit
         self.onStoreFailed = onStoreFailed
@@ -82,6 +87,7 @@ package final class BrokerLoop {
             now: now.monotonic
         )
         scheduleTick(after: Self.tickInterval)
+        self.access.whenIdle = { [weak self] in self?.checkStopped() }
     }
 
     // MARK: Turns
@@ -181,6 +187,13 @@ package final class BrokerLoop {
     func apply(_ settings: BrokerSettings) throws(BrokerError) {
         beginTurn()
         try broker.apply(settings, now: now)
+    }
+
+    /// Takes changed rules of who is let in; returns how many connections were ended by them.
+    func apply(_ rules: AccessRules, limits: AccessControl.ConnectionLimits) -> Int {
+        beginTurn()
+        access.apply(rules, limits: limits)
+        return connections.count { $0.recheckAccess() }
     }
 
     /// True if an append is durable already.
@@ -291,7 +304,8 @@ package final class BrokerLoop {
     var isStopping: Bool { stopped != nil }
 
     private func checkStopped() {
-        guard let stopped, connections.isEmpty, store.lastAppend <= durable else { return }
+        guard let stopped, connections.isEmpty, !access.isBusy, store.lastAppend <= durable
+        else { return }
         nextTick?.cancel()
         stopped.succeed(())
     }

@@ -7,6 +7,8 @@ import Metrics
 /// paid per message. Handles are made once. Confinement: broker loop.
 final class BrokerMetrics {
     private var last = BrokerStats()
+    private var lastAccess = AccessControl.Stats()
+    private let accessCounters: [(path: KeyPath<AccessControl.Stats, Int>, counter: Counter)]
     private let counters: [(path: KeyPath<BrokerStats, Int>, counter: Counter)]
     private let connections: Gauge
     private let damagedRanges: Counter
@@ -34,6 +36,15 @@ final class BrokerMetrics {
             (\.transactionsCommitted, "transactions_committed"),
             (\.transactionsUndone, "transactions_undone"),
         ]
+        let accessNames: [(KeyPath<AccessControl.Stats, Int>, String)] = [
+            (\.logins, "logins"),
+            (\.loginsRefused, "logins_refused"),
+            (\.accessRefused, "access_refused"),
+            (\.connectionsRefused, "connections_refused"),
+        ]
+        accessCounters = accessNames.map {
+            ($0.0, Counter(label: "radiator_\($0.1)_total", factory: factory))
+        }
         counters = names.map { ($0.0, Counter(label: "radiator_\($0.1)_total", factory: factory)) }
     }
 
@@ -44,6 +55,15 @@ final class BrokerMetrics {
         }
         last = stats
         connections.record(count)
+    }
+
+    /// Publishes what changed of the logins and refusals since the last call.
+    func update(_ access: AccessControl.Stats) {
+        for (path, counter) in accessCounters
+        where access[keyPath: path] > lastAccess[keyPath: path] {
+            counter.increment(by: access[keyPath: path] - lastAccess[keyPath: path])
+        }
+        lastAccess = access
     }
 
     /// Counts damage that was met while the store ran or was opened.

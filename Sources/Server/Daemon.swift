@@ -26,12 +26,15 @@ package enum Server {
     ) async throws {
         // Before anything else: `HangupService` comes only after clients have been let in.
         signal(SIGHUP, SIG_IGN)
+        let access = try configuration.loadAccess()
         let logger = LogOutput.makeLogger(configuration.log)
+        for warning in access.warnings { warning.log(logger) }
         let fileLimit = raiseFileLimit(logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
             let daemon = try await Daemon.start(
                 configuration,
+                access,
                 group.next(),
                 logger,
                 fileLimit: fileLimit
@@ -103,7 +106,9 @@ private struct HangupService: Service {
     ) async throws -> Configuration {
         let changes = current.changes(to: newer)
         let running = current.taking(newer)
-        try await daemon.apply(running)
+        let access = try running.loadAccess()
+        let endedCount = try await daemon.apply(running, access)
+        for warning in access.warnings { warning.log(logger) }
         var metadata: Logger.Metadata = [LogKeys.unchanged: "\(changes.unchangedCount) keys"]
         if !changes.applied.isEmpty {
             metadata[LogKeys.applied] = "\(changes.applied.joined(separator: ", "))"
@@ -111,6 +116,8 @@ private struct HangupService: Service {
         if !changes.needRestart.isEmpty {
             metadata[LogKeys.needRestart] = "\(changes.needRestart.joined(separator: ", "))"
         }
+        if running.auth.method == .file { metadata[LogKeys.users] = "\(access.userCount)" }
+        if endedCount > 0 { metadata[LogKeys.ended] = "\(endedCount)" }
         logger.info("configuration reloaded", metadata: metadata)
         return running
     }
@@ -157,6 +164,7 @@ final class Daemon: Service {
     /// Opens the store, builds the core on what it holds, and listens.
     static func start(
         _ configuration: Configuration,
+        _ access: LoadedAccess,
         _ eventLoop: any EventLoop,
         _ logger: Logger,
         fileLimit: Int
@@ -164,8 +172,13 @@ final class Daemon: Service {
         let ended = eventLoop.makePromise(of: Void.self)
         do {
             let engine = try await eventLoop.submit {
-                let engine = try Engine(configuration, eventLoop, logger, fileLimit: fileLimit) {
-                    reason in
+                let engine = try Engine(
+                    configuration,
+                    access,
+                    eventLoop,
+                    logger,
+                    fileLimit: fileLimit
+                ) { reason in
                     if let reason {
                         ended.fail(StartError(text: reason))
                     } else {
@@ -235,9 +248,11 @@ final class Daemon: Service {
     }
 
     /// Takes what a changed configuration can change while it runs, or throws and keeps all.
-    func apply(_ configuration: Configuration) async throws {
+    ///
+    /// Returns how many connections were ended by it.
+    func apply(_ configuration: Configuration, _ access: LoadedAccess) async throws -> Int {
         let engine = engine
-        try await eventLoop.submit { try engine.value.apply(configuration) }.get()
+        return try await eventLoop.submit { try engine.value.apply(configuration, access) }.get()
     }
 
     /// Stops accepting, lets what was received become durable, saves a checkpoint.

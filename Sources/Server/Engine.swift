@@ -32,6 +32,7 @@ final class Engine {
     /// Blocks while it recovers.
     init(
         _ configuration: Configuration,
+        _ access: LoadedAccess,
         _ eventLoop: any EventLoop,
         _ logger: Logger,
         fileLimit: Int,
@@ -84,6 +85,12 @@ final class Engine {
             broker: broker,
             store: store,
             logger: logger,
+            access: AccessControl(
+                access.rules,
+                limits: access.limits,
+                eventLoop: eventLoop,
+                logger: logger
+            ),
             submit: { target.value?.submit() },
             onStoreFailed: { reason in target.value?.end("the store failed: \(reason)") }
         )
@@ -190,6 +197,7 @@ final class Engine {
     private func tick() {
         driver.tick(SystemClock.now())
         metrics.update(loop.broker.stats, connections: loop.connectionCount)
+        metrics.update(loop.access.stats)
         handOn()
     }
 
@@ -236,9 +244,12 @@ final class Engine {
     // MARK: Changing
 
     /// Takes what a changed configuration can change while the daemon runs, or throws and keeps all.
-    func apply(_ configuration: Configuration) throws(BrokerError) {
+    ///
+    /// Returns how many connections were ended by it.
+    func apply(_ configuration: Configuration, _ access: LoadedAccess) throws(BrokerError) -> Int {
         try loop.apply(configuration.brokerSettings)
         loop.frameMemory.bytesMax = configuration.limits.unfinishedFrameBytes.bytes
+        return loop.apply(access.rules, limits: access.limits)
     }
 
     // MARK: The end

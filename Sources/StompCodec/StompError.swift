@@ -35,6 +35,12 @@ package enum StompError: Error, Equatable, Sendable {
         }
     }
 
+    /// True if the explanation quotes what may be anything, a passcode among it: not for the log.
+    package var quotesStream: Bool {
+        if case .unknownCommand = self { return true }
+        return false
+    }
+
     /// What, where and which limit, for the body of the ERROR frame and the log.
     package var explanation: String {
         switch self {

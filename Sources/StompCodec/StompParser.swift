@@ -105,6 +105,12 @@ package struct StompParser: Sendable {
         try scanner.scan(bytes.readableBytesSpan, version: version)
     }
 
+    /// Bytes that were fed and are part of no frame yet.
+    package var waitingByteCount: Int { bytes.readableBytes }
+
+    /// True if nothing but line ends waits.
+    package var isIdle: Bool { Self.lineEndCount(bytes) == bytes.readableBytes }
+
     private mutating func skipLineEnds() {
         let count = Self.lineEndCount(bytes)
         if count > 0 { bytes.moveReaderIndex(forwardBy: count) }

@@ -101,8 +101,11 @@ final class BrokerHarness {
         }
     }
 
-    func connect(hasHeartBeats: Bool = false) throws -> SessionID {
-        try broker.openSession(hasHeartBeats: hasHeartBeats, now: now)
+    func connect(
+        _ identity: Identity = .anybody,
+        hasHeartBeats: Bool = false
+    ) throws -> SessionID {
+        try broker.openSession(identity, hasHeartBeats: hasHeartBeats, now: now)
     }
 
     func disconnect(_ session: SessionID) {
@@ -143,7 +146,7 @@ final class BrokerHarness {
         in transaction: String? = nil,
         expires: UInt64 = 0
     ) throws -> Completion {
-        let destination = try broker.destination(name, for: .send, now: now)
+        let destination = try broker.destination(name, for: .send, of: session, now: now)
         var completion = Completion.done
         for text in texts {
             completion = try broker.send(

@@ -228,7 +228,7 @@ final class BrokerSimulation {
             text: "\(nextText) \(padding)",
             expires: isTimed ? time + .random(in: 1_000...30_000, using: &generator) : 0
         )
-        let destination = try broker.destination(name, for: .send, now: now)
+        let destination = try broker.destination(name, for: .send, of: nil, now: now)
         if generator.oneIn(4), let open = session.transactions.keys.sorted().first {
             let count = operations(session, open)
             let failure = error {

@@ -15,7 +15,7 @@ struct DestinationTests {
         let broker = try BrokerHarness()
         for use in [DestinationUse.send, .subscribe] {
             let failure = error {
-                _ = try broker.broker.destination(name, for: use, now: broker.now)
+                _ = try broker.broker.destination(name, for: use, of: nil, now: broker.now)
             }
             #expect(failure?.kind == .badDestination)
             #expect(failure?.text.contains(name) == true)
@@ -31,7 +31,7 @@ struct DestinationTests {
         )
         let long = "/queue/" + String(repeating: "x", count: 256)
         let failure = error {
-            _ = try broker.broker.destination(long, for: .send, now: broker.now)
+            _ = try broker.broker.destination(long, for: .send, of: nil, now: broker.now)
         }
         #expect(failure?.kind == .badDestination)
     }
@@ -44,10 +44,10 @@ struct DestinationTests {
             wall: WallTime(milliseconds: 1)
         )
         let name = "/topic/a-b_c.D:1@x/y"
-        let first = try broker.destination(name, for: .send, now: now)
-        #expect(try broker.destination(name, for: .subscribe, now: now) == first)
+        let first = try broker.destination(name, for: .send, of: nil, now: now)
+        #expect(try broker.destination(name, for: .subscribe, of: nil, now: now) == first)
         #expect(broker.name(of: first) == name)
-        #expect(try broker.destination("/queue/a", for: .send, now: now) != first)
+        #expect(try broker.destination("/queue/a", for: .send, of: nil, now: now) != first)
     }
 
     @Test(
@@ -64,7 +64,7 @@ struct DestinationTests {
     func allow(pattern: String, name: String, isAllowed: Bool) throws {
         let broker = try BrokerHarness { $0.createAllow = [pattern] }
         let failure = error {
-            _ = try broker.broker.destination(name, for: .send, now: broker.now)
+            _ = try broker.broker.destination(name, for: .send, of: nil, now: broker.now)
         }
         #expect(failure?.kind == (isAllowed ? nil : .notAllowed))
         if let failure { #expect(failure.text.contains("[create] allow")) }

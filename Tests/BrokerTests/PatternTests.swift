@@ -152,7 +152,12 @@ struct PatternTests {
         try broker.subscribe(reader, "/queue/empty", .auto)
         let id = try broker.id(reader, "1")
         broker.disconnect(reader)
-        let destination = try broker.broker.destination("/queue/empty", for: .send, now: broker.now)
+        let destination = try broker.broker.destination(
+            "/queue/empty",
+            for: .send,
+            of: nil,
+            now: broker.now
+        )
         for _ in 0..<70 { broker.advance(seconds: 1) }
         #expect(broker.depth("/queue/empty") == -1)
         #expect(!broker.broker.isAlive(destination))

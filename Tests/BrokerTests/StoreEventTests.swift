@@ -26,7 +26,7 @@ struct StoreEventTests {
         #expect(broker.depth("/queue/m") == 0)
         for use in [DestinationUse.send, .subscribe] {
             let failure = error {
-                _ = try broker.broker.destination("/queue/new", for: use, now: broker.now)
+                _ = try broker.broker.destination("/queue/new", for: use, of: nil, now: broker.now)
             }
             #expect(failure?.kind == .refused)
         }
@@ -85,7 +85,12 @@ struct StoreEventTests {
         try broker.send(client, "/queue/a", "1")
         try broker.begin(client, "t")
         try broker.ack(client, "1", in: "t")
-        let destination = try broker.broker.destination("/queue/a", for: .send, now: broker.now)
+        let destination = try broker.broker.destination(
+            "/queue/a",
+            for: .send,
+            of: nil,
+            now: broker.now
+        )
         broker.store.fail("gone")
         broker.turn()
         #expect(error { try broker.commit(client, "t") }?.kind == .refused)
@@ -99,7 +104,7 @@ struct StoreEventTests {
         }
         #expect(sent?.kind == .refused)
         let created = error {
-            _ = try broker.broker.destination("/queue/b", for: .subscribe, now: broker.now)
+            _ = try broker.broker.destination("/queue/b", for: .subscribe, of: nil, now: broker.now)
         }
         #expect(created?.kind == .refused)
         #expect(broker.depth("/queue/a") == 1)
@@ -132,7 +137,12 @@ struct StoreEventTests {
     func compacting() throws {
         let broker = try BrokerHarness { $0.queueDefaults.storage = .memory }
         let client = try broker.connect()
-        let destination = try broker.broker.destination("/queue/a", for: .send, now: broker.now)
+        let destination = try broker.broker.destination(
+            "/queue/a",
+            for: .send,
+            of: nil,
+            now: broker.now
+        )
         var received = ByteBufferAllocator().buffer(capacity: 64 << 10)
         received.writeString("a:b\nbody")
         let slice = received.readSlice(length: 4)

@@ -42,7 +42,18 @@ private func problems(
             [[queue]]
             name = "/topic/a"
             [auth]
-            method = "none"
+            method = "files"
+            [[permit]]
+            sent = ["/queue/a"]
+            [[permit]]
+            user = "web"
+            subscribe = ["/fanout/a", "/queue/a*"]
+            create = "/queue/>"
+            [[permit]]
+            user = "web"
+            send = ["queue"]
+            [[permit]]
+            user = "a:b"
             """
         #expect(
             problems(text) == [
@@ -59,7 +70,18 @@ private func problems(
                     + "such as \"10s\"; \"0s\" = never",
                 "r.toml:13: unknown table [limts]; did you mean [limits]?",
                 "r.toml:15: name = \"/topic/a\": must begin with /queue/",
-                "r.toml:16: [auth] is known, but not supported by this version",
+                "r.toml:17: method = \"files\": expected \"none\", \"file\" or \"certificate\"; "
+                    + "did you mean \"file\"?",
+                "r.toml:18: [[permit]] needs a user = \"NAME\", or \"*\" for all others",
+                "r.toml:19: unknown key \"sent\" in [[permit]]; did you mean \"send\"?",
+                "r.toml:22: subscribe has \"/fanout/a\": must begin with /queue/ or /topic/",
+                "r.toml:22: subscribe has \"/queue/a*\": * stands for one whole part between dots, "
+                    + "> for the whole last part",
+                "r.toml:23: create = \"/queue/>\": expected a list of names and patterns, such as "
+                    + "[\"/queue/orders.>\"]",
+                "r.toml:25: user \"web\" was already used on line 21",
+                "r.toml:26: send has \"queue\": must begin with /queue/, /fanout/ or /topic/",
+                "r.toml:28: user = \"a:b\": expected a user's name, or \"*\"",
             ]
         )
     }
@@ -140,7 +162,7 @@ private func problems(
                 "1: key \"fsync\" stands outside of any table; it belongs into "
                     + "[storage]"
             ),
-            ("[[permit]]", "1: [[permit]] is known, but not supported by this version"),
+            ("[auth]\nusers = \"\"", "2: users = \"\": expected the path of a file"),
             (
                 "[[listen]]\ntls = {}\naddress = \"a:1\"",
                 "2: key \"tls\" is known, but not supported "
@@ -150,7 +172,7 @@ private func problems(
             (
                 "[x]",
                 "1: unknown table [x]; known: [storage], [[listen]], [create], [defaults], "
-                    + "[[queue]], [[fanout]], [[topic]], [stomp], [limits], [log]"
+                    + "[[queue]], [[fanout]], [[topic]], [stomp], [limits], [auth], [[permit]], [log]"
             ),
             ("listen = []", "1: at least one [[listen]] is needed"),
         ]

@@ -31,6 +31,11 @@ import Testing
         name = "/topic/t"
         [[topic]]
         match = "/topic/u.>"
+        [auth]
+        method = "file"
+        [[permit]]
+        user = "web"
+        send = ["/queue/a.>"]
         """
 
     @Test("what is shown is a file that means the same")
@@ -45,7 +50,7 @@ import Testing
         var configuration = try Configuration.parse(text)
         configuration.queue[2].prefetch = 3
         let paths = Set(configuration.settings.joined().map(\.path))
-        for section in ConfigurationKeys.sections where !section.isLater {
+        for section in ConfigurationKeys.sections {
             for key in section.supported {
                 let isShown = paths.contains { path in
                     path.hasPrefix(section.name) && path.hasSuffix(".\(key)")
@@ -87,6 +92,8 @@ import Testing
             text.replacing("fsync = \"50ms\"", with: "fsync = \"always\"")
                 .replacing("prefetch = 7", with: "prefetch = 9\nstorage = \"memory\"")
                 .replacing("allow = [\"/queue/a.>\", \"/topic/*\"]", with: "allow = []")
+                .replacing("send = [\"/queue/a.>\"]", with: "send = []")
+                .replacing("method = \"file\"", with: "method = \"certificate\"")
                 .replacing(
                     "children = [\"/queue/a.b.c\", \"/queue/a.x\"]",
                     with: "children = [\"/queue/a.b.c\"]"
@@ -94,12 +101,17 @@ import Testing
         )
         let changes = old.changes(to: newer)
         #expect(
-            changes.applied == ["create.allow", "fanout[0].children", "queue[0].prefetch"]
+            changes.applied
+                == [
+                    "auth.method", "create.allow", "fanout[0].children", "permit[0].send",
+                    "queue[0].prefetch",
+                ]
         )
         #expect(changes.needRestart == ["queue[0].storage", "storage.fsync"])
         #expect(changes.unchangedCount > 50)
         let running = old.taking(newer)
         #expect(running.queue[0].prefetch == 9 && running.queue[0].storage == .persistent)
+        #expect(running.auth.method == .certificate && running.permit[0].send == [])
         #expect(running.create.allow == [] && running.storage == old.storage)
         #expect(running.changes(to: newer).applied == [])
     }

@@ -21,7 +21,11 @@ private let allowed: [(folder: String, modules: Set<String>)] = [
         ]
     ),
     ("Sources/Server/Configuration/", ["TOMLKit"]),
-    ("Sources/radiatord/", ["Server", "ArgumentParser", "FoundationEssentials", "Glibc"]),
+    ("Sources/Server/Access/", ["CCrypt"]),
+    (
+        "Sources/radiatord/",
+        ["Server", "ArgumentParser", "FoundationEssentials", "Glibc", "Synchronization"]
+    ),
     (
         "tools/logtool/",
         [

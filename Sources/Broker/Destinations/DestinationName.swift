@@ -3,7 +3,7 @@
 // one part, a last `>` for one or more.
 
 /// What a destination is; its name begins with it.
-enum DestinationKind: String {
+enum DestinationKind: String, Sendable {
     case queue
     case fanout
     case topic
@@ -83,12 +83,12 @@ struct DestinationName {
 }
 
 /// A pattern over names, as the configuration writes them; a name without `*` and `>` matches itself.
-struct DestinationPattern {
+struct DestinationPattern: Sendable, Equatable {
     let text: String
     let kind: DestinationKind
-    private let parts: [String]
+    let parts: [String]
     /// The pattern ends in `>`, which is not in `parts`.
-    private let takesTail: Bool
+    let takesTail: Bool
 
     init(parsing text: String) throws(BrokerError) {
         let kinds: [DestinationKind] = [.queue, .fanout, .topic]

@@ -187,9 +187,11 @@ final class DestinationRegistry {
     func find(
         _ text: String,
         for use: DestinationUse,
+        _ identity: Identity,
         storeRefuses: String?,
         now: Instant
     ) throws(BrokerError) -> DestinationID {
+        try check(identity, use, text)
         if let id = identifiers[text] {
             try check(id, for: use)
             return id
@@ -212,6 +214,9 @@ final class DestinationRegistry {
                 .notAllowed,
                 "destination \(text) does not exist, and [create] allow does not cover it"
             )
+        }
+        guard identity.permissions.allow(.create, text) else {
+            throw .refused(identity, .create, text)
         }
         return try create(checked: name, storeRefuses: storeRefuses, now: now)
     }
@@ -243,6 +248,24 @@ final class DestinationRegistry {
                 "destination \(name) cannot be created: destinations = \(destinationsMax)"
             )
         }
+    }
+
+    /// Says whether somebody may use a name, whether it is there or not.
+    private func check(
+        _ identity: Identity,
+        _ use: DestinationUse,
+        _ text: String
+    ) throws(BrokerError) {
+        // An address that nobody can guess is a right by itself; who may read there is asked later.
+        if text.hasPrefix(DestinationKind.temporary.prefix) { return }
+        let right: Permissions.Right =
+            switch use {
+            case .send: .send
+            case .subscribe: .subscribe
+            }
+        if identity.permissions.allow(right, text) { return }
+        _ = try DestinationName(parsing: text)
+        throw .refused(identity, right, text)
     }
 
     private func check(_ id: DestinationID, for use: DestinationUse) throws(BrokerError) {

@@ -14,12 +14,16 @@ extension Broker {
         let session = try require(session)
         try check(request, of: session)
         if DestinationName.isPattern(name) {
-            return try subscribe(session, toAll: DestinationPattern(checking: name), request)
+            let pattern = try DestinationPattern(checking: name)
+            guard session.identity.permissions.allowSubscribing(toAll: pattern) else {
+                throw .refused(session.identity, .subscribe, name)
+            }
+            return try subscribe(session, toAll: pattern, request)
         }
         if let temporary = session.temporaries[name] {
             return subscribe(session, to: .queue(temporary.queue), request)
         }
-        let destination = try destination(name, for: .subscribe, now: now)
+        let destination = try destination(name, for: .subscribe, of: session.id, now: now)
         switch registry[destination] {
         case .queue(let queue):
             if name.hasPrefix(DestinationKind.temporary.prefix),

@@ -22,6 +22,9 @@ extension Broker {
         let session = try require(session)
         if let known = session.temporaries[name] { return known.address }
         _ = try DestinationName(parsing: name)
+        guard session.identity.permissions.allowTemporaries else {
+            throw .refused(session.identity, .subscribe, name)
+        }
         if name.hasPrefix(Self.temporaryAddressPrefix) {
             throw BrokerError(
                 .badDestination,

@@ -5,6 +5,8 @@ import Base
 /// Confinement: broker loop.
 final class Session {
     let id: SessionID
+    /// Who it is and what it may do.
+    let identity: Identity
     /// The client's heart-beats are watched, so that it is alive as long as the session is.
     let hasHeartBeats: Bool
     /// In the order of their ids, which rise.
@@ -41,11 +43,13 @@ final class Session {
 
     init(
         id: SessionID,
+        identity: Identity,
         hasHeartBeats: Bool,
         sharedCreditMax: Int,
         unwrittenBytesMax: Int
     ) {
         self.id = id
+        self.identity = identity
         self.hasHeartBeats = hasHeartBeats
         self.sharedCreditMax = sharedCreditMax
         self.unwrittenBytesMax = unwrittenBytesMax

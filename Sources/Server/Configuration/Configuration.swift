@@ -15,6 +15,8 @@ package struct Configuration: Sendable, Equatable {
     package var topic: [Topic] = []
     package var stomp = StompSettings()
     package var limits = Limits()
+    package var auth = Auth()
+    package var permit: [Permit] = []
     package var log = Log()
 
     package init() {}
@@ -140,6 +142,10 @@ package struct Configuration: Sendable, Equatable {
     /// Bounds on what clients may take.
     package struct Limits: Sendable, Equatable {
         package var connections = 50_000
+        /// 0 = no limit.
+        package var connectionsPerUser = 0
+        /// 0 = no limit.
+        package var connectionsPerAddress = 0
         package var subscriptionsPerConnection = 1000
         package var temporaryQueuesPerConnection = 100
         package var destinations = 1_000_000
@@ -149,6 +155,24 @@ package struct Configuration: Sendable, Equatable {
         package var transactionAge = Interval.seconds(300)
         package var openTransactionBytes = ByteCount(256 << 20)
         package var unfinishedFrameBytes = ByteCount(256 << 20)
+    }
+
+    /// How clients prove who they are.
+    package enum AuthMethod: String, Sendable, CaseIterable { case none, file, certificate }
+
+    /// Who is let in.
+    package struct Auth: Sendable, Equatable {
+        package var method = AuthMethod.none
+        /// The file of users and their hashes, for `file`.
+        package var users = "users.toml"
+    }
+
+    /// What one user may do; `*` is every user that has no entry of its own.
+    package struct Permit: Sendable, Equatable {
+        package var user = ""
+        package var send: [String] = []
+        package var subscribe: [String] = []
+        package var create: [String] = []
     }
 
     /// What the log shows and how.
@@ -192,8 +216,20 @@ extension Configuration {
             configuration ok
               data     \(storage.directory), fsync \(fsync)
               listen   \(listen.map { "\($0.protocol) \($0.address)" }.joined(separator: ", "))
+              auth     \(authSummary)
               create   \(create.allow.isEmpty ? "nothing" : create.allow.joined(separator: ", "))
               declared \(queue.count) queue rules, \(fanout.count) fan-outs, \(topic.count) topic rules
             """
+    }
+
+    private var authSummary: String {
+        let method =
+            switch auth.method {
+            case .none: "none: everybody may do everything"
+            case .file: "users in \(auth.users)"
+            case .certificate: "client certificates"
+            }
+        guard auth.method != .none else { return method }
+        return method + (permit.isEmpty ? ", each may do everything" : ", \(permit.count) permits")
     }
 }

@@ -1,4 +1,5 @@
 import Base
+import Broker
 
 /// Reads a value tree into a `Configuration` and collects every problem on the way.
 ///
@@ -36,6 +37,7 @@ struct ConfigurationCheck {
         section("defaults", \.defaults, ConfigurationKeys.defaults)
         section("stomp", \.stomp, ConfigurationKeys.stomp)
         section("limits", \.limits, ConfigurationKeys.limits)
+        section("auth", \.auth, ConfigurationKeys.auth)
         section("log", \.log, ConfigurationKeys.log)
         readListeners()
         checkPatterns()
@@ -49,6 +51,7 @@ struct ConfigurationCheck {
         checkRules(queues.map { ($0.path, $0.value.name, $0.value.match) }, kind: "queue")
         checkRules(topics.map { ($0.path, $0.value.name, $0.value.match) }, kind: "topic")
         checkFanouts(fanouts)
+        readPermits()
     }
 
     /// Takes in a command-line option that has its own check.
@@ -102,15 +105,7 @@ struct ConfigurationCheck {
     private mutating func checkSections() {
         let sections = ConfigurationKeys.sections
         for name in root.keys.sorted() {
-            if let section = sections.first(where: { $0.name == name }) {
-                if section.isLater {
-                    report(
-                        at: name,
-                        "\(section.header) is known, but not supported by this version"
-                    )
-                }
-                continue
-            }
+            if sections.contains(where: { $0.name == name }) { continue }
             if case .table = root[name] {
                 report(at: name, "unknown table [\(name)]" + tableHint(for: name))
             } else if case .list(let elements) = root[name], case .table = elements.first {
@@ -122,7 +117,7 @@ struct ConfigurationCheck {
     }
 
     private func tableHint(for name: String) -> String {
-        let sections = ConfigurationKeys.sections.filter { !$0.isLater }
+        let sections = ConfigurationKeys.sections
         guard let nearest = Suggestion.nearest(to: name, among: sections.map(\.name)),
             let section = sections.first(where: { $0.name == nearest })
         else { return "; known: " + sections.map(\.header).joined(separator: ", ") }
@@ -246,7 +241,7 @@ struct ConfigurationCheck {
             guard let section else { continue }
             let key = String(rest.dropFirst(section.name.count + 1))
             if Self.isFromKubernetes(key) { continue }
-            if section.isList || section.isLater {
+            if section.isList {
                 report(variable, "\(section.header) cannot be set by the environment")
                 continue
             }
@@ -330,6 +325,49 @@ struct ConfigurationCheck {
             } else {
                 seen[text] = lines.line(of: place)
             }
+        }
+    }
+
+    private mutating func readPermits() {
+        let permits = elements("permit", ConfigurationKeys.permit) { Configuration.Permit() }
+        configuration.permit = permits.map(\.value)
+        var seen: [String: Int] = [:]
+        for (path, permit) in permits {
+            if permit.user.isEmpty {
+                guard !isReported(path, ["user"]) else { continue }
+                report(at: path, "[[permit]] needs a user = \"NAME\", or \"*\" for all others")
+            } else if let first = seen[permit.user] {
+                report(
+                    at: "\(path).user",
+                    "user \"\(permit.user)\" was already used on line \(first)"
+                )
+            } else {
+                seen[permit.user] = lines.line(of: "\(path).user")
+            }
+            checkPermitted(permit.send, .send, path)
+            checkPermitted(permit.subscribe, .subscribe, path)
+            checkPermitted(permit.create, .create, path)
+        }
+    }
+
+    private mutating func checkPermitted(
+        _ patterns: [String],
+        _ right: Permissions.Right,
+        _ path: String
+    ) {
+        for pattern in patterns {
+            let kinds = right.kinds
+            let problem: String?
+            if let kind = kinds.first(where: pattern.hasPrefix) {
+                let name = String(kind.dropFirst().dropLast())
+                problem = ConfigurationNames.problem(pattern: pattern, kind: name)
+            } else {
+                let last = kinds.last ?? ""
+                problem =
+                    "must begin with " + kinds.dropLast().joined(separator: ", ") + " or \(last)"
+            }
+            guard let problem else { continue }
+            report(at: "\(path).\(right)", "\(right) has \"\(pattern.prefix(300))\": \(problem)")
         }
     }
 

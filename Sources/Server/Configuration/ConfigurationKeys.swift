@@ -1,4 +1,5 @@
 import Base
+import Broker
 import Logging
 
 // Every key of every section, with its limits. A key that stands here is supported, reported when it
@@ -178,6 +179,8 @@ enum ConfigurationKeys {
     static var limits: [ConfigurationKey<Configuration.Limits>] {
         [
             .count("connections", \.connections, 1...1_000_000),
+            .count("connections_per_user", \.connectionsPerUser, 0...1_000_000),
+            .count("connections_per_address", \.connectionsPerAddress, 0...1_000_000),
             .count("subscriptions_per_connection", \.subscriptionsPerConnection, 1...1_000_000),
             .count(
                 "temporary_queues_per_connection",
@@ -198,6 +201,25 @@ enum ConfigurationKeys {
         ]
     }
 
+    static var auth: [ConfigurationKey<Configuration.Auth>] {
+        [
+            .choice("method", \.method),
+            .text("users", \.users, expected: "expected the path of a file"),
+        ]
+    }
+
+    static var permit: [ConfigurationKey<Configuration.Permit>] {
+        let expected = "expected a list of names and patterns, such as [\"/queue/orders.>\"]"
+        return [
+            .value("user", \.user, expected: "expected a user's name, or \"*\"") { value in
+                value.text.flatMap { $0 == "*" || UserName.problem($0) == nil ? $0 : nil }
+            },
+            .texts("send", \.send, expected: expected),
+            .texts("subscribe", \.subscribe, expected: expected),
+            .texts("create", \.create, expected: expected),
+        ]
+    }
+
     static var log: [ConfigurationKey<Configuration.Log>] {
         [.choice("level", \.level), .choice("format", \.format)]
     }
@@ -209,14 +231,11 @@ enum ConfigurationKeys {
         let isList: Bool
         /// Keys that this version supports.
         let supported: [String]
-        /// Keys, or the whole section when it has none, of a later version.
+        /// Keys of a later version.
         let later: [String]
 
         /// As the file spells it.
         var header: String { isList ? "[[\(name)]]" : "[\(name)]" }
-
-        /// True when nothing of it is supported.
-        var isLater: Bool { supported.isEmpty }
 
         fileprivate init<Target>(
             _ name: String,
@@ -228,13 +247,6 @@ enum ConfigurationKeys {
             supported = keys.filter { !$0.isLater }.map(\.name)
             later = keys.filter(\.isLater).map(\.name)
         }
-
-        fileprivate init(later name: String, isList: Bool) {
-            self.name = name
-            self.isList = isList
-            supported = []
-            later = []
-        }
     }
 
     /// All sections in the order of the example file.
@@ -244,8 +256,8 @@ enum ConfigurationKeys {
             Section("create", create), Section("defaults", defaults),
             Section("queue", isList: true, queue), Section("fanout", isList: true, fanout),
             Section("topic", isList: true, topic), Section("stomp", stomp),
-            Section("limits", limits), Section(later: "auth", isList: false),
-            Section(later: "permit", isList: true), Section("log", log),
+            Section("limits", limits), Section("auth", auth),
+            Section("permit", isList: true, permit), Section("log", log),
         ]
     }
 }

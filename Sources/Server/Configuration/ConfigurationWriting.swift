@@ -102,7 +102,13 @@ extension Configuration {
         all += [
             Self.settings("stomp", ConfigurationKeys.stomp, stomp),
             Self.settings("limits", ConfigurationKeys.limits, limits),
-            Self.settings("log", ConfigurationKeys.log, log),
+            Self.settings("auth", ConfigurationKeys.auth, auth),
+        ]
+        all += permit.indices.map {
+            Self.settings("permit[\($0)]", ConfigurationKeys.permit, permit[$0])
+        }
+        all += [
+            Self.settings("log", ConfigurationKeys.log, log)
         ]
         return all
     }
@@ -189,6 +195,8 @@ extension Configuration {
         taken.create = newer.create
         taken.topic = newer.topic
         taken.fanout = newer.fanout
+        taken.auth = newer.auth
+        taken.permit = newer.permit
         taken.limits = newer.limits
         taken.limits.connections = limits.connections
         taken.defaults = newer.defaults
@@ -206,7 +214,7 @@ extension Configuration {
     private static func isLive(_ path: Substring) -> Bool {
         let section = path.prefix { $0 != "." && $0 != "[" }
         switch section {
-        case "create", "topic", "fanout": return true
+        case "create", "topic", "fanout", "auth", "permit": return true
         case "defaults", "queue": return !path.hasSuffix(".storage")
         case "limits": return path != "limits.connections"
         default: return false

@@ -97,18 +97,13 @@ extension StompSession {
             throw fault
         }
         let heartBeat = try frame.string(.heartBeat).map(HeartBeat.init(parsing:)) ?? .none
-        let clientInterval = HeartBeat.interval(from: heartBeat, to: options.heartBeat)
-        let session = try loop.broker.openSession(
-            hasHeartBeats: clientInterval != nil,
-            now: loop.now
-        )
-        connect(session, version: version, client: heartBeat)
+        beginLogin(frame, version: version, heartBeat: heartBeat)
     }
 
     // MARK: Sending
 
     private func send(_ frame: StompFrame, _ session: SessionID) throws {
-        let destination = try knownDestination(frame) ?? findDestination(frame)
+        let destination = try knownDestination(frame) ?? findDestination(frame, session)
         noteSender()
         loop.workspace.headerScratch.clear()
         let message = Message(
@@ -200,11 +195,19 @@ extension StompSession {
         )
     }
 
-    private func findDestination(_ frame: StompFrame) throws -> DestinationID {
+    private func findDestination(
+        _ frame: StompFrame,
+        _ session: SessionID
+    ) throws -> DestinationID {
         guard let name = frame.string(.destination), let raw = frame.rawValue(.destination) else {
             throw FrameFault.missing(.destination, frame)
         }
-        let destination = try loop.broker.destination(name, for: .send, now: loop.now)
+        let destination = try loop.broker.destination(
+            name,
+            for: .send,
+            of: session,
+            now: loop.now
+        )
         destinations.add(raw, destination)
         return destination
     }

@@ -6,7 +6,8 @@ import StompCodec
 
 /// One STOMP connection: bytes to frames, frames to calls of the core, and back.
 ///
-/// `awaitingConnect` -> `connected` -> `draining` (told to go; its last receipts wait until they are
+/// `awaitingConnect` -> `loggingIn` (its passcode is checked, or the answer to a wrong one waits; frames
+/// behind the CONNECT wait, too) -> `connected` -> `draining` (told to go; its last receipts wait until they are
 /// durable) -> `lingering` (our side is closed; the client reads the rest) -> `closed`.
 /// After `connected` everything that is received is thrown away. It is still read, for a socket that
 /// is closed with unread bytes is reset, and the client might lose the ERROR.
@@ -16,7 +17,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    enum State { case awaitingConnect, connected, draining, lingering, closed }
+    enum State { case awaitingConnect, loggingIn, connected, draining, lingering, closed }
 
     /// Why nothing is read from the socket.
     struct ReadPause: OptionSet {
@@ -31,6 +32,8 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         static let turn = ReadPause(rawValue: 8)
         /// Unfinished frames take too much memory, its own among them.
         static let memory = ReadPause(rawValue: 16)
+        /// Its login is being checked.
+        static let login = ReadPause(rawValue: 32)
     }
 
     let loop: BrokerLoop
@@ -38,6 +41,16 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     private(set) var state = State.awaitingConnect
     var connectionIndex = 0
     private(set) var session: SessionID?
+    /// Who the session is; nil before it is connected.
+    private(set) var identity: Identity?
+    /// Whom the client's certificate names, once that was verified; a listener with TLS sets it before
+    /// the first frame is handled.
+    var certificateUser: String?
+    /// Where the client comes from, as limits and delays count it.
+    private(set) var address: AddressKey?
+    private var isAddressCounted = false
+    /// The login in hand.
+    private(set) var login: PendingLogin?
     private var context: ChannelHandlerContext?
 
     private var parser: StompParser
@@ -92,23 +105,36 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         self.context = context
         loop.beginTurn()
         loop.add(self)
+        address = context.remoteAddress.flatMap(AddressKey.init)
         deadline = loop.now.monotonic.advanced(by: options.connectTimeout)
         loop.tickWithin(tickInterval)
         if loop.connectionCount > options.connectionsMax {
             let limit = "connections = \(options.connectionsMax)"
             fail("too many connections", "The broker has as many as it may: \(limit).")
+        } else if let address, !loop.access.admit(address) {
+            refuseForLimit(
+                "connections_per_address",
+                loop.access.limits.perAddress,
+                user: nil
+            )
         } else if loop.isStopping {
+            isAddressCounted = address != nil
             stop()
+        } else {
+            isAddressCounted = address != nil
         }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard state == .awaitingConnect || state == .connected else { return }
+        guard takesFrames || state == .loggingIn else { return }
         loop.beginTurn()
         heartBeats?.heard(at: loop.now.monotonic)
         parser.feed(unwrapInboundIn(data))
-        if !hasFramesLeft { readFrames() }
+        if state == .loggingIn { keepFrames() } else if !hasFramesLeft { readFrames() }
     }
+
+    /// True while frames are handled as they come.
+    private var takesFrames: Bool { state == .awaitingConnect || state == .connected }
 
     /// Handles the frames that were received, or some of them if they make much work.
     private func readFrames() {
@@ -122,7 +148,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     private func handleFrames(_ frame: inout StompFrame) {
         defer { countUnfinished() }
         do throws(StompError) {
-            while state == .awaitingConnect || state == .connected {
+            while takesFrames {
                 guard loop.broker.topicWorkCount < Self.turnWorkMax || isInputClosed else {
                     goOnLater()
                     break
@@ -132,9 +158,15 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
                 handle(frame)
             }
         } catch {
-            fail(error.message, error.explanation, receiptID: frame.rawValue(.receipt))
+            fail(
+                error.message,
+                error.explanation,
+                receiptID: frame.rawValue(.receipt),
+                isExplained: !error.quotesStream
+            )
         }
         frame.letGo()
+        if state == .loggingIn { keepFrames() }
     }
 
     /// Has the rest of the frames handled when others were read.
@@ -153,6 +185,43 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         if !hasFramesLeft { setPause(.turn, false) }
     }
 
+    // MARK: Waiting for a login
+
+    /// Lets the frames behind a CONNECT wait until its login is over.
+    func waitForLogin(_ login: PendingLogin) {
+        self.login = login
+        state = .loggingIn
+        setPause(.login, true)
+    }
+
+    /// Notes frames that wait for the login in front of them.
+    private func keepFrames() {
+        hasFramesLeft = !parser.isIdle
+        guard parser.waitingByteCount > options.waitingLoginBytesMax else { return }
+        let limit = "\(options.waitingLoginBytesMax) bytes"
+        fail("too much before CONNECTED", "More came before the login was checked than \(limit).")
+    }
+
+    /// Handles the frames that waited for a login.
+    func goOnAfterLogin() {
+        login = nil
+        guard pause.contains(.login) else { return }
+        setPause(.login, false)
+        goOn()
+        if isInputClosed { drain() }
+    }
+
+    /// Gives a login up: nobody waits for it any more.
+    private func cancelLogin() {
+        if let ticket = login?.ticket { loop.access.cancel(ticket) }
+        login = nil
+    }
+
+    /// Runs something in a while, unless the connection is closed by now.
+    func runLater(_ delay: TimeAmount, _ body: @escaping () -> Void) {
+        context?.eventLoop.assumeIsolated().scheduleTask(in: delay, body)
+    }
+
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         setPause(.outbound, !context.channel.isWritable)
     }
@@ -164,6 +233,11 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         }
         isInputClosed = true
         loop.beginTurn()
+        if state == .loggingIn {
+            // With nothing to come after the CONNECT, it has gone.
+            if !hasFramesLeft { context.close(promise: nil) }
+            return
+        }
         goOn()
         if state == .lingering { context.close(promise: nil) } else { drain() }
     }
@@ -172,8 +246,10 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         guard state != .closed, self.context != nil else { return }
         loop.beginTurn()
         isInputClosed = true
-        goOn()
+        if state != .loggingIn { goOn() }
+        cancelLogin()
         endSession()
+        if isAddressCounted, let address { loop.access.release(address) }
         state = .closed
         forgetUnfinished()
         loop.remove(self)
@@ -419,26 +495,52 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             case .badTransaction: "bad transaction"
             case .badSubscription: "bad subscription"
             }
-        fail(message, error.text, receiptID: receiptID)
+        guard let refusal = error.refusal else {
+            fail(message, error.text, receiptID: receiptID)
+            return
+        }
+        loop.access.stats.accessRefused += 1
+        loop.logger.notice(
+            "access refused",
+            metadata: [
+                LogKeys.user: "\(refusal.user ?? "")", LogKeys.peer: "\(peer)",
+                LogKeys.right: "\(refusal.right.rawValue)",
+                LogKeys.destination: "\(refusal.destination)",
+            ]
+        )
+        refuse(message, error.text, receiptID: receiptID)
     }
 
     /// Sends an ERROR frame once all receipts before it are given, then closes.
+    ///
+    /// `isExplained`: false keeps the explanation out of the log.
     func fail(
+        _ message: String,
+        _ explanation: String,
+        receiptID: ByteBuffer? = nil,
+        listsVersions: Bool = false,
+        isExplained: Bool = true
+    ) {
+        guard takesFrames || state == .loggingIn else { return }
+        if !loop.isStopping {
+            var metadata: Logger.Metadata = [
+                LogKeys.peer: "\(peer)", LogKeys.reason: "\(message)",
+            ]
+            if isExplained { metadata[LogKeys.detail] = "\(explanation)" }
+            if let user = identity?.user { metadata[LogKeys.user] = "\(user)" }
+            loop.logRefusal("client refused", metadata)
+        }
+        refuse(message, explanation, receiptID: receiptID, listsVersions: listsVersions)
+    }
+
+    /// The same without a line in the log; the caller has written another.
+    func refuse(
         _ message: String,
         _ explanation: String,
         receiptID: ByteBuffer? = nil,
         listsVersions: Bool = false
     ) {
-        guard state == .awaitingConnect || state == .connected else { return }
-        if !loop.isStopping {
-            loop.logRefusal(
-                "client refused",
-                [
-                    LogKeys.peer: "\(peer)", LogKeys.reason: "\(message)",
-                    LogKeys.detail: "\(explanation)",
-                ]
-            )
-        }
+        guard takesFrames || state == .loggingIn else { return }
         var error = StompErrorFrame(
             message: message,
             explanation: explanation,
@@ -457,8 +559,10 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
 
     /// Ends the session; the connection follows when its receipts are given.
     func drain() {
-        guard state == .awaitingConnect || state == .connected else { return }
+        guard takesFrames || state == .loggingIn else { return }
         state = .draining
+        cancelLogin()
+        setPause(.login, false)
         deadline = loop.now.monotonic.advanced(by: options.drainTime)
         endSession()
         forgetUnfinished()
@@ -468,6 +572,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     private func endSession() {
         guard let session else { return }
         self.session = nil
+        if let user = identity?.user { loop.access.release(user: user) }
         loop.close(session)
     }
 
@@ -505,6 +610,8 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
                 let limit = "connect_timeout = \(options.connectTimeout.milliseconds) ms"
                 fail("no CONNECT", "No CONNECT frame came within \(limit).")
             }
+        case .loggingIn:
+            break
         case .connected:
             tickHeartBeats(now)
             tickUnfinished(now)
@@ -532,8 +639,14 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     // MARK: Connecting
 
     /// Becomes connected: from now on frames have a version.
-    func connect(_ session: SessionID, version: StompVersion, client: HeartBeat) {
+    func connect(
+        _ session: SessionID,
+        _ identity: Identity,
+        version: StompVersion,
+        client: HeartBeat
+    ) {
         self.session = session
+        self.identity = identity
         state = .connected
         parser.version = version
         serializer.version = version

@@ -24,6 +24,10 @@ package struct StompSessionOptions: Sendable {
     package var waitingReceiptsMax = 65_536
     /// Bytes of the ids of those receipts; a client chooses how long its ids are.
     package var waitingReceiptBytesMax = 4 << 20
+    /// Bytes that may wait behind a CONNECT until its login was checked.
+    ///
+    /// As much as is read before reading stops; a client should wait for CONNECTED anyway.
+    package var waitingLoginBytesMax = 256 << 10
     /// The `server` header of CONNECTED.
     package var serverName = "radiator"
 

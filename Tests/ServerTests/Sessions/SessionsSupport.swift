@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import StompCodec
+import Synchronization
 import Testing
 
 @testable import Server
@@ -27,15 +28,20 @@ final class TestBroker: Sendable {
     let state: NIOLoopBound<State>
     let listener: StompListener
     let port: Int
+    /// What was logged.
+    let lines = LogLines()
 
     init(
         options: StompSessionOptions = StompSessionOptions(),
-        settings: BrokerSettings = BrokerSettings()
+        settings: BrokerSettings = BrokerSettings(),
+        access: TestAccess = TestAccess()
     ) async throws {
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let eventLoop = group.next()
+        let lines = lines
         state = try await eventLoop.submit {
-            try NIOLoopBound(Self.makeState(eventLoop, settings), eventLoop: eventLoop)
+            let state = try Self.makeState(eventLoop, settings, access, lines)
+            return NIOLoopBound(state, eventLoop: eventLoop)
         }.get()
         let address = try SocketAddress(ipAddress: "127.0.0.1", port: 0)
         listener = try await eventLoop.flatSubmit { [state] in
@@ -51,7 +57,9 @@ final class TestBroker: Sendable {
 
     private static func makeState(
         _ eventLoop: any EventLoop,
-        _ settings: BrokerSettings
+        _ settings: BrokerSettings,
+        _ access: TestAccess,
+        _ lines: LogLines
     ) throws -> State {
         var behaviour = MemoryMessageStore.Behaviour()
         behaviour.isDurableAtOnce = false
@@ -67,14 +75,20 @@ final class TestBroker: Sendable {
             recovered: [],
             now: SystemClock.now()
         )
-        var logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        logger.logLevel = .critical
+        let logger = Logger(label: "test") { _ in LogRecorder(lines: lines) }
         weak var box: State?
         let loop = BrokerLoop(
             eventLoop: eventLoop,
             broker: broker,
             store: store,
             logger: logger,
+            access: AccessControl(
+                access.rules,
+                limits: access.limits,
+                eventLoop: eventLoop,
+                logger: logger,
+                waitingMax: access.waitingMax
+            ),
             submit: { if let box { confirm(box, eventLoop) } },
             onStoreFailed: { box?.storeFailure = $0 }
         )
@@ -95,6 +109,11 @@ final class TestBroker: Sendable {
         _ body: @escaping @Sendable (State) throws -> Value
     ) async throws -> Value {
         try await group.next().submit { [state] in try body(state.value) }.get()
+    }
+
+    /// Waits for something to end that clients do; a test's time limit is the limit.
+    func wait(while condition: @escaping @Sendable (State) throws -> Bool) async throws {
+        while try await onLoop(condition) { try await Task.sleep(for: .milliseconds(5)) }
     }
 
     /// Stops or resumes making appends durable.
@@ -129,13 +148,54 @@ final class TestBroker: Sendable {
     }
 }
 
+/// Who is let in by a test's broker.
+struct TestAccess: Sendable {
+    var rules = AccessRules.open
+    var limits = AccessControl.ConnectionLimits()
+    var waitingMax = 10_000
+}
+
+/// Log lines, each with its sorted `key=value` pairs.
+final class LogLines: Sendable {
+    private let lines = Mutex<[String]>([])
+
+    func add(_ line: String) { lines.withLock { $0.append(line) } }
+
+    var all: [String] { lines.withLock { $0 } }
+
+    /// The lines that begin with a text.
+    func beginning(_ text: String) -> [String] { all.filter { $0.hasPrefix(text) } }
+}
+
+/// Keeps what is logged, at all levels.
+private struct LogRecorder: LogHandler {
+    let lines: LogLines
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.trace
+
+    init(lines: LogLines) { self.lines = lines }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let pairs = (event.metadata ?? [:]).sorted { $0.key < $1.key }
+        lines.add(
+            (["\(event.message)"] + pairs.map { "\($0.key)=\($0.value)" }).joined(separator: " ")
+        )
+    }
+}
+
 /// Runs a test against a broker and leaves nothing behind.
 func withBroker(
     options: StompSessionOptions = StompSessionOptions(),
     settings: BrokerSettings = BrokerSettings(),
+    access: TestAccess = TestAccess(),
     _ body: (TestBroker) async throws -> Void
 ) async throws {
-    let broker = try await TestBroker(options: options, settings: settings)
+    let broker = try await TestBroker(options: options, settings: settings, access: access)
     do {
         try await body(broker)
     } catch {
