@@ -38,7 +38,7 @@ struct ConfigCommand: ParsableCommand {
 
         @OptionGroup var source: Source
 
-        func run() throws { try source.read { print($0.summary) } }
+        func run() throws { try source.read { print(try $0.report()) } }
     }
 
     struct Show: ParsableCommand {

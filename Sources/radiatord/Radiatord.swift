@@ -18,7 +18,7 @@ struct Radiatord: AsyncParsableCommand {
             0 stopped or sound, 1 could not start or had to end, 64 wrong arguments.
             """,
         version: "radiatord \(Server.version)",
-        subcommands: [Run.self, ConfigCommand.self],
+        subcommands: [Run.self, ConfigCommand.self, UserCommand.self],
         defaultSubcommand: Run.self
     )
 }
@@ -61,7 +61,7 @@ struct Run: AsyncParsableCommand {
                 environment: ProcessInfo.processInfo.environment
             )
             if check {
-                print(configuration.summary)
+                print(try configuration.report())
             } else {
                 let commandLine = Configuration.CommandLine(
                     config: config,
@@ -94,7 +94,8 @@ enum Complaint {
         return .failure
     }
 
-    private static func print(_ text: String) {
+    /// Prints a line.
+    static func print(_ text: String) {
         let line = text + "\n"
         _ = write(STDERR_FILENO, line, line.utf8.count)
     }

@@ -125,8 +125,8 @@ class Environment:
         path.write_text(text)
         return path
 
-    def client(self, script, *arguments):
-        """Starts a stock client's script; its output is piped."""
+    def client(self, script, *arguments, login=None):
+        """Starts a stock client's script; its output is piped. `login`: user and passcode."""
         path = HERE / "clients" / script
         interpreter = {".py": self.options.python, ".pl": "perl", ".rb": "ruby",
                        ".php": "php"}[path.suffix]
@@ -134,7 +134,8 @@ class Environment:
             raise Skip(f"{interpreter} is not installed")
         child = subprocess.Popen(
             [interpreter, str(path), *map(str, arguments)], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            env={**os.environ, "STOMP_LOGIN": login[0], "STOMP_PASSCODE": login[1]} if login else None)
         self.children.append(child)
         return child
 

@@ -19,6 +19,7 @@ import traceback
 import harness
 
 import tests_abuse       # noqa: F401  importing a module registers its tests
+import tests_access      # noqa: F401
 import tests_client_docs  # noqa: F401
 import tests_clients     # noqa: F401
 import tests_conformance  # noqa: F401

@@ -82,8 +82,8 @@ class Client:
         self.receipts = 0
         self.connected = None
         if connect:
-            self.write("CONNECT", accept_version=version, host="/", login="guest",
-                       passcode="guest", **headers)
+            self.write("CONNECT", accept_version=version, host="/",
+                       **{"login": "guest", "passcode": "guest", **headers})
             self.connected = self.expect("CONNECTED")
 
     def __enter__(self):

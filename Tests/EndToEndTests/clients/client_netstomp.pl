@@ -9,7 +9,9 @@ my $binary = join('', map { chr } 0 .. 255) x 8 . "\0\0end\n\0";
 my $stomp = Net::Stomp->new({
     hostname => $host, port => $port, timeout => 20, reconnect_attempts => 1, connect_delay => 0,
 });
-my $connected = $stomp->connect({ login => 'guest', passcode => 'guest' });
+my $connected = $stomp->connect({
+    login => $ENV{STOMP_LOGIN} // 'guest', passcode => $ENV{STOMP_PASSCODE} // 'guest',
+});
 die "no CONNECTED frame\n" unless $connected && $connected->command eq 'CONNECTED';
 # The module reconnects by itself when a connection is lost; these scripts must not.
 { no warnings 'redefine'; *Net::Stomp::_reconnect = sub { exit 0 }; }

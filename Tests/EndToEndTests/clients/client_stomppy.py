@@ -35,7 +35,8 @@ def connect(host, port):
         [(host, port)], auto_decode=False, vhost="/", reconnect_attempts_max=1, heartbeats=(5000, 5000))
     inbox = Inbox()
     connection.set_listener("inbox", inbox)
-    connection.connect("guest", "guest", wait=True)
+    connection.connect(os.environ.get("STOMP_LOGIN", "guest"), os.environ.get("STOMP_PASSCODE", "guest"),
+                       wait=True)
     return connection, inbox
 
 
