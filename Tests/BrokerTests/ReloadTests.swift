@@ -65,7 +65,12 @@ struct ReloadTests {
         }
         let client = try broker.connect()
         try broker.send(client, "/fanout/f", "1")
-        let known = try broker.broker.destination("/fanout/g", for: .send, now: broker.now)
+        let known = try broker.broker.destination(
+            "/fanout/g",
+            for: .send,
+            of: client,
+            now: broker.now
+        )
         var settings = BrokerSettings()
         settings.fanouts = [
             .init(name: "/fanout/f", children: ["/queue/b", "/queue/c"]),
