@@ -21,6 +21,11 @@ let gnuSource: [CSetting] = [.define("_GNU_SOURCE")]
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let asn1 = Target.Dependency.product(name: "SwiftASN1", package: "swift-asn1")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
@@ -39,6 +44,8 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -79,9 +86,8 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Base", "CCrypt", "LogStore", "Broker", "StompCodec", nioCore, nioPosix,
-                collections,
-                logging,
+                "Base", "CCrypt", "LogStore", "Broker", "StompCodec", nioCore, nioPosix, nioTLS,
+                nioHTTP1, nioWebSocket, nioSSL, asn1, collections, logging,
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -140,7 +146,7 @@ let package = Package(
             name: "ServerTests",
             dependencies: [
                 "Base", "Broker", "Server", "StompCodec", "TestSupport", nioCore, nioEmbedded,
-                nioPosix, logging,
+                nioPosix, nioTLS, nioHTTP1, nioWebSocket, nioSSL, logging,
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],
             swiftSettings: strict

@@ -104,11 +104,15 @@ private struct HangupService: Service {
         _ newer: Configuration,
         _ current: Configuration
     ) async throws -> Configuration {
-        let changes = current.changes(to: newer)
+        var changes = current.changes(to: newer)
         let running = current.taking(newer)
         let access = try running.loadAccess()
         let endedCount = try await daemon.apply(running, access)
         for warning in access.warnings { warning.log(logger) }
+        // They are read again each time, whether their names changed or not.
+        if running.listen.contains(where: { $0.tls != nil }) {
+            changes.applied.append("certificates")
+        }
         var metadata: Logger.Metadata = [LogKeys.unchanged: "\(changes.unchangedCount) keys"]
         if !changes.applied.isEmpty {
             metadata[LogKeys.applied] = "\(changes.applied.joined(separator: ", "))"
@@ -144,6 +148,8 @@ final class Daemon: Service {
     private let logger: Logger
     private let engine: NIOLoopBound<Engine>
     private let listeners: [StompListener]
+    /// What the listeners were started with.
+    private let settings: [Configuration.Listen]
     /// Fails when the store does.
     private let ended: EventLoopFuture<Void>
 
@@ -152,12 +158,14 @@ final class Daemon: Service {
         _ logger: Logger,
         _ engine: NIOLoopBound<Engine>,
         _ listeners: [StompListener],
+        _ settings: [Configuration.Listen],
         _ ended: EventLoopFuture<Void>
     ) {
         self.eventLoop = eventLoop
         self.logger = logger
         self.engine = engine
         self.listeners = listeners
+        self.settings = settings
         self.ended = ended
     }
 
@@ -188,7 +196,14 @@ final class Daemon: Service {
                 return NIOLoopBound(engine, eventLoop: eventLoop)
             }.get()
             let listeners = try await listen(configuration, engine, eventLoop)
-            return Daemon(eventLoop, logger, engine, listeners, ended.futureResult)
+            return Daemon(
+                eventLoop,
+                logger,
+                engine,
+                listeners,
+                configuration.listen,
+                ended.futureResult
+            )
         } catch {
             ended.fail(error)
             throw error
@@ -211,12 +226,14 @@ final class Daemon: Service {
                     listen.address.host,
                     port: listen.address.port
                 )
+                let live = try ListenerSetup.Live(listen)
                 let listener = eventLoop.flatSubmit {
                     StompListener.bind(
                         engine.value.loop,
                         to: address,
                         options: configuration.sessionOptions,
-                        budget: engine.value.sockets
+                        budget: engine.value.sockets,
+                        setup: ListenerSetup(protocol: listen.protocol, live)
                     )
                 }
                 listeners.append(try await listener.get())
@@ -235,9 +252,15 @@ final class Daemon: Service {
     func run() async throws {
         // Said only here: the signals are watched before a service runs, so who waits for this line may
         // send one at once.
-        for listener in listeners {
+        for (listener, listen) in zip(listeners, settings) {
             let address = listener.address.map(Self.describe) ?? "unknown"
-            logger.info("listening", metadata: [LogKeys.address: "\(address)"])
+            logger.info(
+                "listening",
+                metadata: [
+                    LogKeys.address: "\(address)", LogKeys.protocol: "\(listen.protocol)",
+                    LogKeys.tls: "\(listen.tls == nil ? "no" : "yes")",
+                ]
+            )
         }
         let ended = ended
         try await withGracefulShutdownHandler {
@@ -252,7 +275,14 @@ final class Daemon: Service {
     /// Returns how many connections were ended by it.
     func apply(_ configuration: Configuration, _ access: LoadedAccess) async throws -> Int {
         let engine = engine
-        return try await eventLoop.submit { try engine.value.apply(configuration, access) }.get()
+        let changed = try zip(listeners, configuration.listen).map { listener, listen in
+            (listener, try ListenerSetup.Live(listen))
+        }
+        return try await eventLoop.submit {
+            let endedCount = try engine.value.apply(configuration, access)
+            for (listener, live) in changed { listener.take(live) }
+            return endedCount
+        }.get()
     }
 
     /// Stops accepting, lets what was received become durable, saves a checkpoint.

@@ -2,16 +2,24 @@ import Base
 import Logging
 package import NIOCore
 import NIOPosix
+import NIOSSL
+import StompCodec
 
-/// Accepts STOMP connections on one address.
+/// Accepts STOMP connections on one address, plain, through TLS or through WebSocket.
 package final class StompListener: Sendable {
     private let channel: any Channel
+    private let setup: NIOLoopBound<ListenerSetup>
 
     /// What the kernel may hold for us between two turns.
     private static let backlog: Int32 = 4096
+    /// Scripts in hidden tabs of browsers run once a minute, and so do their heart-beats.
+    private static let webSocketSilenceMin = Interval.seconds(70)
+    /// What a WebSocket frame may have beyond one STOMP frame: several small ones.
+    private static let webSocketBytesExtra = 64 << 10
 
-    private init(channel: any Channel) {
+    private init(channel: any Channel, setup: NIOLoopBound<ListenerSetup>) {
         self.channel = channel
+        self.setup = setup
     }
 
     /// Where it listens; the port is the real one if 0 was asked for.
@@ -22,11 +30,16 @@ package final class StompListener: Sendable {
         _ loop: BrokerLoop,
         to address: SocketAddress,
         options: StompSessionOptions,
-        budget: SocketBudget
+        budget: SocketBudget,
+        setup: ListenerSetup = ListenerSetup()
     ) -> EventLoopFuture<StompListener> {
         loop.eventLoop.preconditionInEventLoop()
-        let bound = NIOLoopBound(loop, eventLoop: loop.eventLoop)
+        let begin = NIOLoopBound(
+            ConnectionStart(loop, options, setup),
+            eventLoop: loop.eventLoop
+        )
         let budget = NIOLoopBound(budget, eventLoop: loop.eventLoop)
+        let setup = NIOLoopBound(setup, eventLoop: loop.eventLoop)
         return ServerBootstrap(group: loop.eventLoop)
             .serverChannelOption(.backlog, value: backlog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -47,17 +60,67 @@ package final class StompListener: Sendable {
                 value: .init(low: options.outboundBytesMax / 4, high: options.outboundBytesMax)
             )
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let session = StompSession(loop: bound.value, options: options)
-                    try channel.pipeline.syncOperations.addHandler(session)
-                }
+                channel.eventLoop.makeCompletedFuture { try begin.value.addHandlers(to: channel) }
             }
             .bind(to: address)
-            .map { StompListener(channel: $0) }
+            .map { StompListener(channel: $0, setup: setup) }
     }
+
+    /// Has new connections take changed settings; call on the event loop.
+    func take(_ live: ListenerSetup.Live) { setup.value.take(live) }
 
     /// Stops accepting; connections stay.
     package func close() -> EventLoopFuture<Void> {
         channel.close(mode: .all)
+    }
+
+    /// Puts the handlers of each new connection together.
+    ///
+    /// Confinement: broker loop.
+    private final class ConnectionStart {
+        private let loop: BrokerLoop
+        private let options: StompSessionOptions
+        private let setup: ListenerSetup
+        private let log: RefusalLog
+
+        init(_ loop: BrokerLoop, _ options: StompSessionOptions, _ setup: ListenerSetup) {
+            self.loop = loop
+            self.setup = setup
+            log = RefusalLog(loop.logger)
+            var options = options
+            if setup.protocol == .websocket {
+                options.silenceMin = StompListener.webSocketSilenceMin
+            }
+            self.options = options
+        }
+
+        func addHandlers(to channel: any Channel) throws {
+            let handlers = channel.pipeline.syncOperations
+            let request: StompSession.Handshake? =
+                setup.protocol == .websocket ? .webSocket : nil
+            let session = StompSession(
+                loop: loop,
+                options: options,
+                handshake: setup.tls == nil ? request : .tls
+            )
+            if let tls = setup.tls {
+                try handlers.addHandler(NIOSSLServerHandler(context: tls))
+                try handlers.addHandler(TLSWatcher(session, next: request, log: log))
+            }
+            if setup.protocol == .websocket {
+                let stream = WebSocketStream(session, frameBytesMax: frameBytesMax)
+                try WebSocketUpgrade.add(
+                    WebSocketUpgrade(session, stream, setup, log: log),
+                    to: channel
+                )
+                try handlers.addHandler(stream)
+            }
+            try handlers.addHandler(session)
+        }
+
+        private var frameBytesMax: Int {
+            options.limits.bodyBytesMax + options.limits.headerBytesMax
+                + StompListener.webSocketBytesExtra
+        }
     }
 }

@@ -23,11 +23,15 @@ package enum StompVersion: String, Sendable, Comparable, CaseIterable {
     /// `acceptVersion` is the header's value; a missing one means 1.0. Unknown versions in the list
     /// and spaces around its commas are skipped. STOMP 1.2, "Protocol Negotiation".
     package static func negotiate(acceptVersion: String?) -> StompVersion? {
-        guard let acceptVersion else { return .v10 }
-        let offered = acceptVersion.split(separator: ",").map { item in
+        allCases.last { $0.isAccepted(by: acceptVersion) }
+    }
+
+    /// True if an `accept-version` header has this version; a missing one has 1.0 only.
+    package func isAccepted(by acceptVersion: String?) -> Bool {
+        guard let acceptVersion else { return self == .v10 }
+        return acceptVersion.split(separator: ",").contains { item in
             let start = item.drop { $0 == " " }
-            return start.prefix { $0 != " " }
+            return start.prefix { $0 != " " } == rawValue
         }
-        return allCases.last { offered.contains(Substring($0.rawValue)) }
     }
 }

@@ -16,12 +16,16 @@ struct ConfigCommand: ParsableCommand {
         var config: String?
 
         /// Hands the configuration to `body`; complains and exits with 1 if it is wrong.
-        func read(_ body: (Configuration) throws -> Void) throws {
+        func read(
+            readsCertificates: Bool = false,
+            _ body: (Configuration) throws -> Void
+        ) throws {
             do {
                 try body(
                     try Configuration.load(
                         .init(config: config),
-                        environment: ProcessInfo.processInfo.environment
+                        environment: ProcessInfo.processInfo.environment,
+                        readsCertificates: readsCertificates
                     )
                 )
             } catch {
@@ -38,7 +42,9 @@ struct ConfigCommand: ParsableCommand {
 
         @OptionGroup var source: Source
 
-        func run() throws { try source.read { print(try $0.report()) } }
+        func run() throws {
+            try source.read(readsCertificates: true) { print(try $0.report()) }
+        }
     }
 
     struct Show: ParsableCommand {

@@ -58,7 +58,8 @@ struct Run: AsyncParsableCommand {
         do {
             let configuration = try Configuration.load(
                 .init(config: config, data: data, listen: listen),
-                environment: ProcessInfo.processInfo.environment
+                environment: ProcessInfo.processInfo.environment,
+                readsCertificates: true
             )
             if check {
                 print(try configuration.report())
@@ -71,7 +72,8 @@ struct Run: AsyncParsableCommand {
                 try await Server.run(configuration) { () throws(ConfigurationError) in
                     try Configuration.load(
                         commandLine,
-                        environment: ProcessInfo.processInfo.environment
+                        environment: ProcessInfo.processInfo.environment,
+                        readsCertificates: true
                     )
                 }
             }

@@ -62,7 +62,8 @@ private func problems(
                     + "from 1ms to 1h, such as \"50ms\"",
                 "r.toml:5: segment_size = 64: expected a size from 4KiB to 2GiB, in quotes, "
                     + "such as \"64MiB\"",
-                "r.toml:8: protocol = \"stmop\": expected \"stomp\"; did you mean \"stomp\"?",
+                "r.toml:8: protocol = \"stmop\": expected \"stomp\" or \"websocket\"; "
+                    + "did you mean \"stomp\"?",
                 "r.toml:9: address = \"localhost\": expected HOST:PORT with a port from 0 to 65535, "
                     + "such as \"127.0.0.1:61613\" or \"[::1]:61613\"",
                 "r.toml:11: unknown key \"max_body\" in [defaults]; it belongs into [stomp]",
@@ -165,8 +166,37 @@ private func problems(
             ("[auth]\nusers = \"\"", "2: users = \"\": expected the path of a file"),
             (
                 "[[listen]]\ntls = {}\naddress = \"a:1\"",
-                "2: key \"tls\" is known, but not supported "
-                    + "by this version"
+                "2: tls needs certificate = \"FILE\""
+            ),
+            (
+                "[[listen]]\naddress = \"a:1\"\n[listen.tls]\ncertificate = \"c\"",
+                "3: tls needs key = \"FILE\""
+            ),
+            (
+                "[[listen]]\naddress = \"a:1\"\n[listen.tls]\ncertificate = \"c\"\nkey = 5",
+                "5: key = 5: expected the path of a PEM file"
+            ),
+            (
+                "[[listen]]\naddress = \"a:1\"\ntls.certificate = \"c\"\ntls.client_ca = \"c\""
+                    + "\ntls.key = \"\"",
+                "5: key = \"\": expected the path of a PEM file"
+            ),
+            (
+                "[[listen]]\naddress = \"a:1\"\ntls = { certificate = \"c\", kee = \"k\" }",
+                "3: unknown key \"kee\" in tls; did you mean \"key\"?"
+            ),
+            (
+                "[[listen]]\naddress = \"a:1\"\ntls = true",
+                "3: tls expected a table, such as { certificate = ..., key = ..., client_ca = ... }"
+            ),
+            (
+                "[[listen]]\naddress = \"a:1\"\norigins = [\"https://a\"]",
+                "3: origins are for protocol = \"websocket\" only"
+            ),
+            (
+                "[[listen]]\naddress = \"a:1\"\nprotocol = \"websocket\"\norigins = [\"a/b\"]",
+                "4: origins = [...]: expected a list such as [\"https://app.example\"], "
+                    + "or [\"*\"] for all"
             ),
             ("[[qeue]]", "1: unknown table [[qeue]]; did you mean [[queue]]?"),
             (

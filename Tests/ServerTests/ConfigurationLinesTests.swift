@@ -24,6 +24,8 @@ import Testing
             key = ""\"
             key2 = ""\" # not a string any more
             last = 1
+            [list.inner]
+            key = 1
             """
         )
         #expect(lines.line(of: "top") == 1)
@@ -38,6 +40,8 @@ import Testing
         #expect(lines.line(of: "list[1].key") == 15)
         #expect(lines.line(of: "list[1].key2") == 14)
         #expect(lines.line(of: "list[1].last") == 17)
+        #expect(lines.line(of: "list[1].inner") == 18)
+        #expect(lines.line(of: "list[1].inner.key") == 19)
         #expect(lines.line(of: "unknown") == 1)
     }
 

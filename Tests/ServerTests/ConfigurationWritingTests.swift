@@ -9,6 +9,18 @@ import Testing
         directory = "with \\"quotes\\" and \\\\"
         fsync = "50ms"
         segment_size = "10000B"
+        [[listen]]
+        address = "127.0.0.1:1"
+        [[listen]]
+        address = "127.0.0.1:2"
+        protocol = "websocket"
+        origins = ["https://a.example", "*"]
+        [listen.tls]
+        certificate = "c.pem"
+        key = "k \"quoted\".pem"
+        [[listen]]
+        address = "127.0.0.1:3"
+        tls = { certificate = "c3.pem", key = "k3.pem", client_ca = "a3.pem" }
         [create]
         allow = ["/queue/a.>", "/topic/*"]
         [defaults]
@@ -114,5 +126,27 @@ import Testing
         #expect(running.auth.method == .certificate && running.permit[0].send == [])
         #expect(running.create.allow == [] && running.storage == old.storage)
         #expect(running.changes(to: newer).applied == [])
+    }
+
+    @Test("of a listener only origins and the files of TLS change without a restart")
+    func listeners() throws {
+        let old = try Configuration.parse(text)
+        let newer = try Configuration.parse(
+            text.replacing("[\"https://a.example\", \"*\"]", with: "[]")
+                .replacing("certificate = \"c3.pem\"", with: "certificate = \"new.pem\"")
+                .replacing("address = \"127.0.0.1:3\"", with: "address = \"127.0.0.1:4\"")
+        )
+        let changes = old.changes(to: newer)
+        #expect(changes.applied == ["listen[1].origins", "listen[2].tls"])
+        #expect(changes.needRestart == ["listen[2].address"])
+        let running = old.taking(newer)
+        #expect(running.listen[1].origins == [])
+        #expect(running.listen[2].tls?.certificate == "new.pem")
+        #expect(running.listen[2].address.port == 3)
+        let without = try Configuration.parse(
+            text.replacing("tls = { certificate = \"c3.pem\", key", with: "# key")
+        )
+        #expect(old.changes(to: without).needRestart == ["listen[2].tls"])
+        #expect(old.taking(without).listen[2].tls == old.listen[2].tls)
     }
 }

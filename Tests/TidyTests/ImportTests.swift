@@ -18,8 +18,10 @@ private let allowed: [(folder: String, modules: Set<String>)] = [
         [
             "Base", "LogStore", "Broker", "StompCodec", "NIOCore", "NIOPosix", "DequeModule",
             "Logging", "Metrics", "ServiceLifecycle", "UnixSignals", "Synchronization", "Glibc",
+            "NIOSSL",
         ]
     ),
+    ("Sources/Server/Transport/", ["NIOTLS", "NIOHTTP1", "NIOWebSocket", "SwiftASN1"]),
     ("Sources/Server/Configuration/", ["TOMLKit"]),
     ("Sources/Server/Access/", ["CCrypt"]),
     (

@@ -157,11 +157,11 @@ extension Configuration {
 }
 
 extension Configuration.Listen {
-    /// True if nobody on the way can read along; only TCP without TLS is there so far.
-    var isEncrypted: Bool { false }
+    /// True if nobody on the way can read along.
+    var isEncrypted: Bool { tls != nil }
 
-    /// True if clients must show a certificate; no listener asks for one so far.
-    var asksForCertificate: Bool { false }
+    /// True if clients must show a certificate.
+    var asksForCertificate: Bool { tls.map { !$0.clientCA.isEmpty } ?? false }
 }
 
 extension ListenAddress {

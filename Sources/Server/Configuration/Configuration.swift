@@ -50,10 +50,23 @@ package struct Configuration: Sendable, Equatable {
     package struct Listen: Sendable, Equatable {
         package var `protocol` = ListenProtocol.stomp
         package var address = ListenAddress(host: "127.0.0.1", port: 61613)
+        /// nil = plain TCP.
+        package var tls: TLS?
+        /// Whose pages may connect by WebSocket; empty = those of the host that is connected to.
+        package var origins: [String] = []
+    }
+
+    /// The files that TLS needs, in PEM form.
+    package struct TLS: Sendable, Equatable {
+        /// The certificate, and behind it those that vouch for it.
+        package var certificate = ""
+        package var key = ""
+        /// Certificates that must vouch for each client's; empty = clients need none.
+        package var clientCA = ""
     }
 
     /// What is spoken on an address.
-    package enum ListenProtocol: String, Sendable, CaseIterable { case stomp }
+    package enum ListenProtocol: String, Sendable, CaseIterable { case stomp, websocket }
 
     /// What clients may create by using it.
     package struct Create: Sendable, Equatable {
@@ -203,6 +216,10 @@ package struct StompSettings: Sendable, Equatable {
     package init() {}
 }
 
+extension Configuration.Listen {
+    fileprivate var summary: String { "\(`protocol`) \(address)\(tls == nil ? "" : " with TLS")" }
+}
+
 extension Configuration {
     /// What `--check` prints for a sound configuration.
     package var summary: String {
@@ -215,7 +232,7 @@ extension Configuration {
         return """
             configuration ok
               data     \(storage.directory), fsync \(fsync)
-              listen   \(listen.map { "\($0.protocol) \($0.address)" }.joined(separator: ", "))
+              listen   \(listen.map(\.summary).joined(separator: ", "))
               auth     \(authSummary)
               create   \(create.allow.isEmpty ? "nothing" : create.allow.joined(separator: ", "))
               declared \(queue.count) queue rules, \(fanout.count) fan-outs, \(topic.count) topic rules

@@ -189,6 +189,14 @@ struct ConfigurationCheck {
                 if let expected = read(value, &target) {
                     report(at: place, "\(name) = \(value.written): \(expected)")
                 }
+            case .table(let read):
+                for problem in read(value, &target) {
+                    if problem.key.isEmpty {
+                        report(at: place, "\(name) \(problem.text)")
+                    } else {
+                        report(at: "\(place).\(problem.key)", problem.text)
+                    }
+                }
             case .later:
                 report(
                     at: place,
@@ -220,6 +228,8 @@ struct ConfigurationCheck {
                 if let expected = read(.bare(text), &target) {
                     report(variable, "\(text.prefix(80)): \(expected)")
                 }
+            case .table:
+                report(variable, "a table cannot be set by the environment; set it in the file")
             case .list:
                 report(variable, "a list cannot be set by the environment; set it in the file")
             case .later:
@@ -283,6 +293,28 @@ struct ConfigurationCheck {
                     at: listener.path + ".address",
                     "address \"\(listener.value.address)\" is listened on twice"
                 )
+            }
+            if listener.value.protocol != .websocket, !listener.value.origins.isEmpty,
+                !isReported(listener.path, ["protocol"])
+            {
+                report(
+                    at: listener.path + ".origins",
+                    "origins are for protocol = \"websocket\" only"
+                )
+            }
+        }
+    }
+
+    /// Reads the files that listeners name.
+    ///
+    /// Blocks.
+    mutating func readCertificates() {
+        for (index, listen) in configuration.listen.enumerated() {
+            guard let tls = listen.tls, !tls.certificate.isEmpty, !tls.key.isEmpty,
+                case .failure(let problems) = TLSFiles.read(tls)
+            else { continue }
+            for problem in problems.list {
+                report(at: "listen[\(index)].tls.\(problem.key)", "\(problem)")
             }
         }
     }

@@ -23,22 +23,30 @@ extension Configuration {
     /// Reads the file, if there is one, then the environment and the command line.
     ///
     /// Blocks for the file. Throws every problem at once; only a syntax error stands alone, for
-    /// nothing behind it can be read.
+    /// nothing behind it can be read. With `readsCertificates` the files that listeners name for TLS
+    /// are read, too, and what is wrong with them is told with the rest.
     package static func load(
         _ commandLine: CommandLine,
-        environment: [String: String]
+        environment: [String: String],
+        readsCertificates: Bool = false
     ) throws(ConfigurationError) -> Configuration {
         let text = try commandLine.config.map { path throws(ConfigurationError) in
             try read(path)
         }
-        return try parse(text ?? "", commandLine, environment: environment)
+        return try parse(
+            text ?? "",
+            commandLine,
+            environment: environment,
+            readsCertificates: readsCertificates
+        )
     }
 
     /// The same for a text that was already read from `commandLine.config`.
     package static func parse(
         _ text: String,
         _ commandLine: CommandLine = CommandLine(config: "radiator.toml"),
-        environment: [String: String] = [:]
+        environment: [String: String] = [:],
+        readsCertificates: Bool = false
     ) throws(ConfigurationError) -> Configuration {
         let file = commandLine.config ?? "defaults"
         let root = try tree(text, file: file)
@@ -46,6 +54,7 @@ extension Configuration {
         check.run()
         if let data = commandLine.data { check.use(data: data) }
         check.use(listen: commandLine.listen)
+        if readsCertificates { check.readCertificates() }
         return try check.finish()
     }
 

@@ -8,6 +8,9 @@ struct ConfigurationKey<Target> {
         case value((ConfigurationValue, inout Target) -> String?)
         /// The same for a list, which the environment cannot override.
         case list((ConfigurationValue, inout Target) -> String?)
+        /// A table within the section, which the environment cannot override: what is wrong with it,
+        /// each at a key of it or, with "", at the table.
+        case table((ConfigurationValue, inout Target) -> [(key: String, text: String)])
         /// A key of a later version.
         case later
     }
@@ -180,11 +183,64 @@ struct ConfigurationKey<Target> {
         return quoted.dropLast().joined(separator: ", ") + " or " + (quoted.last ?? "")
     }
 
+    /// A table of its own keys, or none; `problem` says what is missing in one whose keys are right.
+    static func table<Inner>(
+        _ name: String,
+        _ field: WritableKeyPath<Target, Inner?>,
+        _ keys: [ConfigurationKey<Inner>],
+        start: Inner,
+        problem: @escaping (Inner) -> String?
+    ) -> Self {
+        Self(
+            name: name,
+            reading: .table { value, target in
+                guard case .table(let table) = value else {
+                    let form = keys.map { "\($0.name) = ..." }.joined(separator: ", ")
+                    return [("", "expected a table, such as { \(form) }")]
+                }
+                var inner = start
+                var problems = table.sorted { $0.key < $1.key }.compactMap { entry in
+                    innerProblem(entry, of: name, keys, into: &inner)
+                }
+                if problems.isEmpty, let missing = problem(inner) {
+                    problems.append(("", missing))
+                }
+                target[keyPath: field] = inner
+                return problems
+            },
+            written: { target in
+                guard let inner = target[keyPath: field] else { return nil }
+                let entries = keys.compactMap { key in
+                    key.written(inner).map { "\(key.name) = \($0)" }
+                }
+                return "{ " + entries.joined(separator: ", ") + " }"
+            }
+        )
+    }
+
+    /// What is wrong with one entry of an inner table, which is read into `inner`.
+    private static func innerProblem<Inner>(
+        _ entry: (key: String, value: ConfigurationValue),
+        of table: String,
+        _ keys: [ConfigurationKey<Inner>],
+        into inner: inout Inner
+    ) -> (key: String, text: String)? {
+        guard let key = keys.first(where: { $0.name == entry.key }) else {
+            let hint = Suggestion.hint(for: entry.key, among: keys.map(\.name))
+            return (entry.key, "unknown key \"\(entry.key)\" in \(table)\(hint)")
+        }
+        guard case .value(let read) = key.reading,
+            let expected = read(entry.value, &inner)
+        else { return nil }
+        return (entry.key, "\(entry.key) = \(entry.value.written): \(expected)")
+    }
+
     /// A list of texts.
     static func texts(
         _ name: String,
         _ field: WritableKeyPath<Target, [String]>,
-        expected: String
+        expected: String,
+        allows: @escaping (String) -> Bool = { _ in true }
     ) -> Self {
         Self(
             name: name,
@@ -192,7 +248,7 @@ struct ConfigurationKey<Target> {
                 guard case .list(let elements) = value else { return expected }
                 var texts: [String] = []
                 for element in elements {
-                    guard case .string(let text) = element else { return expected }
+                    guard case .string(let text) = element, allows(text) else { return expected }
                     texts.append(text)
                 }
                 target[keyPath: field] = texts

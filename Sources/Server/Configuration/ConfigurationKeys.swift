@@ -54,8 +54,38 @@ enum ConfigurationKeys {
             .value("address", \.address, expected: addressExpected) { value in
                 value.text.flatMap(ListenAddress.init(parsing:))
             },
-            .later("tls"),
+            .table("tls", \.tls, tls, start: Configuration.TLS()) { tls in
+                if tls.certificate.isEmpty { return "needs certificate = \"FILE\"" }
+                return tls.key.isEmpty ? "needs key = \"FILE\"" : nil
+            },
+            origins,
         ]
+    }
+
+    static var tls: [ConfigurationKey<Configuration.TLS>] {
+        [
+            .text("certificate", \.certificate, expected: fileExpected),
+            .text("key", \.key, expected: fileExpected),
+            .value("client_ca", \.clientCA, expected: fileExpected + ", or \"\" for none") {
+                $0.text
+            },
+        ]
+    }
+
+    private static let fileExpected = "expected the path of a PEM file"
+
+    private static var origins: ConfigurationKey<Configuration.Listen> {
+        let all = ConfigurationKey<Configuration.Listen>.texts(
+            "origins",
+            \.origins,
+            expected: "expected a list such as [\"https://app.example\"], or [\"*\"] for all",
+            allows: OriginRule.isValid
+        )
+        return ConfigurationKey(
+            name: all.name,
+            reading: all.reading,
+            written: { $0.protocol == .websocket ? all.written($0) : nil }
+        )
     }
 
     static let addressExpected =
@@ -266,7 +296,7 @@ extension ConfigurationKey {
     fileprivate var isLater: Bool {
         switch reading {
         case .later: true
-        case .value, .list: false
+        case .value, .list, .table: false
         }
     }
 }

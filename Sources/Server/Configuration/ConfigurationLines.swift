@@ -49,14 +49,23 @@ struct ConfigurationLines {
         let isList = line.dropFirst().first == UInt8(ascii: "[")
         let (name, _) = Self.key(line.dropFirst(isList ? 2 : 1), until: UInt8(ascii: "]"))
         guard isList else {
-            note(name, at: number)
-            return name
+            let path = inList(name)
+            note(path, at: number)
+            return path
         }
         let index = counts[name, default: 0]
         counts[name] = index + 1
         note(name, at: number)
         note("\(name)[\(index)]", at: number)
         return "\(name)[\(index)]"
+    }
+
+    /// A table within the last element of a list: `listen[0].tls` for `[listen.tls]`.
+    private func inList(_ name: String) -> String {
+        guard let dot = name.firstIndex(of: "."), let count = counts[String(name[..<dot])] else {
+            return name
+        }
+        return "\(name[..<dot])[\(count - 1)]\(name[dot...])"
     }
 
     private mutating func note(_ path: String, at number: Int) {

@@ -177,7 +177,7 @@ extension Configuration {
                 let isLive = Self.isLive(entry + ".name")
                 if isLive { changes.applied.append(String(entry)) }
                 if !isLive { changes.needRestart.append(String(entry)) }
-            } else if Self.isLive(path[...]) {
+            } else if Self.isLive(path[...]) || Self.isOtherFiles(path, old, new) {
                 changes.applied.append(path)
             } else {
                 changes.needRestart.append(path)
@@ -201,6 +201,9 @@ extension Configuration {
         taken.limits.connections = limits.connections
         taken.defaults = newer.defaults
         taken.defaults.storage = defaults.storage
+        for index in taken.listen.indices where newer.listen.indices.contains(index) {
+            taken.listen[index].take(newer.listen[index])
+        }
         taken.queue = newer.queue.map { rule in
             let old = queue.first { $0.name == rule.name && $0.match == rule.match }
             var rule = rule
@@ -210,6 +213,15 @@ extension Configuration {
         return taken
     }
 
+    /// Whether a listener has TLS as before, from other files.
+    private static func isOtherFiles(
+        _ path: String,
+        _ old: [String: String],
+        _ new: [String: String]
+    ) -> Bool {
+        path.hasPrefix("listen[") && path.hasSuffix("].tls") && old[path] != nil && new[path] != nil
+    }
+
     /// Whether a key can change while the daemon runs.
     private static func isLive(_ path: Substring) -> Bool {
         let section = path.prefix { $0 != "." && $0 != "[" }
@@ -217,7 +229,16 @@ extension Configuration {
         case "create", "topic", "fanout", "auth", "permit": return true
         case "defaults", "queue": return !path.hasSuffix(".storage")
         case "limits": return path != "limits.connections"
+        case "listen": return path.hasSuffix(".origins")
         default: return false
         }
+    }
+}
+
+extension Configuration.Listen {
+    /// Takes what can change while it listens; whether there is TLS at all cannot.
+    fileprivate mutating func take(_ newer: Self) {
+        origins = newer.origins
+        if tls != nil, let newer = newer.tls { tls = newer }
     }
 }

@@ -13,9 +13,16 @@ struct HeartBeatClock: Sendable {
     private var lastHeard: MonotonicTime
 
     /// Intervals as agreed with the peer, in milliseconds; nil for no heart-beats that way.
-    init(sendMilliseconds: UInt64?, receiveMilliseconds: UInt64?, now: MonotonicTime) {
+    ///
+    /// The peer may be silent for twice its interval, and for `silenceMin` at least.
+    init(
+        sendMilliseconds: UInt64?,
+        receiveMilliseconds: UInt64?,
+        silenceMin: Interval = .zero,
+        now: MonotonicTime
+    ) {
         sendInterval = sendMilliseconds.map { Interval(nanoseconds: $0 * 750_000) }
-        silenceMax = receiveMilliseconds.map { .milliseconds(2 * $0) }
+        silenceMax = receiveMilliseconds.map { max(.milliseconds(2 * $0), silenceMin) }
         nextSend = now.advanced(by: sendInterval ?? .zero)
         lastHeard = now
     }

@@ -87,7 +87,23 @@ extension StompSession {
         guard frame.command == .connect || frame.command == .stomp else {
             throw FrameFault("not connected", "The first frame must be CONNECT or STOMP.")
         }
-        let accepted = frame.string(.acceptVersion)
+        let version = try agreeOnVersion(frame.string(.acceptVersion))
+        let heartBeat = try frame.string(.heartBeat).map(HeartBeat.init(parsing:)) ?? .none
+        beginLogin(frame, version: version, heartBeat: heartBeat)
+    }
+
+    /// The version to speak: the highest in common, or the one that a sub-protocol named before.
+    private func agreeOnVersion(_ accepted: String?) throws(FrameFault) -> StompVersion {
+        if let agreed = agreedVersion {
+            guard agreed.isAccepted(by: accepted) else {
+                throw FrameFault(
+                    "no common version",
+                    "The WebSocket's sub-protocol stands for STOMP \(agreed.rawValue), and "
+                        + "accept-version does not have it."
+                )
+            }
+            return agreed
+        }
         guard let version = StompVersion.negotiate(acceptVersion: accepted) else {
             var fault = FrameFault(
                 "no common version",
@@ -96,8 +112,7 @@ extension StompSession {
             fault.listsVersions = true
             throw fault
         }
-        let heartBeat = try frame.string(.heartBeat).map(HeartBeat.init(parsing:)) ?? .none
-        beginLogin(frame, version: version, heartBeat: heartBeat)
+        return version
     }
 
     // MARK: Sending

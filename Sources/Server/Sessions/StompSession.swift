@@ -36,16 +36,27 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         static let login = ReadPause(rawValue: 32)
     }
 
+    /// What must come before the first byte of STOMP.
+    enum Handshake: String {
+        case tls = "TLS handshake"
+        case webSocket = "WebSocket request"
+    }
+
     let loop: BrokerLoop
     let options: StompSessionOptions
+    /// The common name of the client's certificate, verified; nil if none was asked for.
+    ///
+    /// Set before the first frame is handled.
+    var certificateUser: String?
+    /// The version that the WebSocket's sub-protocol names; CONNECT must agree.
+    private(set) var agreedVersion: StompVersion?
+    /// What is still to come before frames; nil for plain TCP, and once all came.
+    private var handshake: Handshake?
     private(set) var state = State.awaitingConnect
     var connectionIndex = 0
     private(set) var session: SessionID?
     /// Who the session is; nil before it is connected.
     private(set) var identity: Identity?
-    /// Whom the client's certificate names, once that was verified; a listener with TLS sets it before
-    /// the first frame is handled.
-    var certificateUser: String?
     /// Where the client comes from, as limits and delays count it.
     private(set) var address: AddressKey?
     private var isAddressCounted = false
@@ -81,8 +92,9 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     /// When the state must have changed by.
     private var deadline: MonotonicTime
 
-    init(loop: BrokerLoop, options: StompSessionOptions) {
+    init(loop: BrokerLoop, options: StompSessionOptions, handshake: Handshake? = nil) {
         self.loop = loop
+        self.handshake = handshake
         self.options = options
         parser = StompParser(limits: options.limits)
         deadline = loop.now.monotonic
@@ -239,7 +251,11 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             return
         }
         goOn()
-        if state == .lingering { context.close(promise: nil) } else { drain() }
+        if state == .lingering || handshake != nil {
+            context.close(promise: nil)
+        } else {
+            drain()
+        }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -262,6 +278,32 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             metadata: [LogKeys.peer: "\(peer)", LogKeys.reason: "\(error)"]
         )
         context.close(promise: nil)
+    }
+
+    // MARK: Transport
+
+    /// Goes on from one handshake to the next, or with nil to frames.
+    func handshakeDone(next: Handshake? = nil, version: StompVersion? = nil) {
+        handshake = next
+        agreedVersion = version
+        guard next == nil, state == .draining else { return }
+        // It was refused meanwhile, and can be told so now.
+        loop.beginTurn()
+        markChanged()
+    }
+
+    /// Notes a sign of life that is no part of any frame.
+    func heard() {
+        loop.beginTurn()
+        heartBeats?.heard(at: loop.now.monotonic)
+    }
+
+    /// Closes our side after an answer in another protocol, which the client may still read.
+    func turnAway() {
+        guard let context, state == .awaitingConnect || state == .draining else { return }
+        loop.beginTurn()
+        lastFrame = nil
+        finish(context)
     }
 
     var peer: String { context?.remoteAddress?.description ?? "unknown" }
@@ -292,7 +334,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         let isWritten = bufferedByteCount(context) == 0
         if isWritten { loop.workspace.giveBack(output) }
         reportDeliveries(context, isWritten: isWritten)
-        if state == .draining, receipts.isEmpty { finish(context) }
+        if state == .draining, receipts.isEmpty, handshake == nil { finish(context) }
     }
 
     private func bufferedByteCount(_ context: ChannelHandlerContext) -> Int {
@@ -554,6 +596,10 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     }
 
     func stop() {
+        if handshake != nil {
+            context?.close(promise: nil)
+            return
+        }
         fail("broker is stopping", "The broker is being shut down.")
     }
 
@@ -563,7 +609,8 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         state = .draining
         cancelLogin()
         setPause(.login, false)
-        deadline = loop.now.monotonic.advanced(by: options.drainTime)
+        // One that has not shown yet that it speaks STOMP gets no more time than it had.
+        if handshake == nil { deadline = loop.now.monotonic.advanced(by: options.drainTime) }
         endSession()
         forgetUnfinished()
         markChanged()
@@ -607,8 +654,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         switch state {
         case .awaitingConnect:
             if now > deadline {
-                let limit = "connect_timeout = \(options.connectTimeout.milliseconds) ms"
-                fail("no CONNECT", "No CONNECT frame came within \(limit).")
+                giveUpWaiting()
             }
         case .loggingIn:
             break
@@ -622,6 +668,23 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             break
         }
         return tickInterval
+    }
+
+    /// Ends a connection that did not get as far as its CONNECT.
+    private func giveUpWaiting() {
+        let limit = "connect_timeout = \(options.connectTimeout.milliseconds) ms"
+        guard let handshake else {
+            fail("no CONNECT", "No CONNECT frame came within \(limit).")
+            return
+        }
+        loop.logger.info(
+            "client refused",
+            metadata: [
+                LogKeys.peer: "\(peer)",
+                LogKeys.reason: "no \(handshake.rawValue) within \(limit)",
+            ]
+        )
+        context?.close(promise: nil)
     }
 
     private func tickHeartBeats(_ now: MonotonicTime) {
@@ -655,6 +718,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         let clock = HeartBeatClock(
             sendMilliseconds: HeartBeat.interval(from: offer, to: client),
             receiveMilliseconds: HeartBeat.interval(from: client, to: offer),
+            silenceMin: options.silenceMin,
             now: loop.now.monotonic
         )
         heartBeats = clock

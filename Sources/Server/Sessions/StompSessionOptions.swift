@@ -6,6 +6,8 @@ package struct StompSessionOptions: Sendable {
     package var limits = StompLimits()
     /// What the broker offers and wishes.
     package var heartBeat = HeartBeat(sendMilliseconds: 10_000, receiveMilliseconds: 10_000)
+    /// Silence that no client is dropped for, whatever heart-beats were agreed.
+    package var silenceMin = Interval.zero
     /// How long a connection may live without a CONNECT frame.
     package var connectTimeout = Interval.seconds(10)
     /// Sockets at once, connected or not.
