@@ -20,6 +20,7 @@ import harness
 
 import tests_abuse       # noqa: F401  importing a module registers its tests
 import tests_access      # noqa: F401
+import tests_browser     # noqa: F401
 import tests_client_docs  # noqa: F401
 import tests_clients     # noqa: F401
 import tests_conformance  # noqa: F401
@@ -38,6 +39,8 @@ import tests_names       # noqa: F401
 import tests_protocol    # noqa: F401
 import tests_start_stop  # noqa: F401
 import tests_time        # noqa: F401
+import tests_tls         # noqa: F401
+import tests_websocket   # noqa: F401
 
 environments, lock = set(), threading.Lock()
 

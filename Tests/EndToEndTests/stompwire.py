@@ -77,6 +77,7 @@ class Client:
         self.socket.settimeout(WAIT_SECONDS)
         self.socket.connect(address)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = self.opened(self.socket)
         self.parser = Parser()
         self.inbox = []
         self.receipts = 0
@@ -85,6 +86,16 @@ class Client:
             self.write("CONNECT", accept_version=version, host="/",
                        **{"login": "guest", "passcode": "guest", **headers})
             self.connected = self.expect("CONNECTED")
+
+    # What a subclass with something between STOMP and the socket overrides
+
+    def opened(self, plain):
+        """The socket to use, once TCP is connected."""
+        return plain
+
+    def received(self, data):
+        """The bytes of STOMP in what was read."""
+        return data
 
     def __enter__(self):
         return self
@@ -139,7 +150,7 @@ class Client:
         if self.inbox:
             frames, self.inbox = self.inbox, []
             return frames
-        if not select.select([self.socket], [], [], wait)[0]:
+        if not self.has_pending() and not select.select([self.socket], [], [], wait)[0]:
             return []
         try:
             data = self.socket.recv(1 << 18)
@@ -147,7 +158,11 @@ class Client:
             raise Closed(str(error)) from error
         if not data:
             raise Closed("end of stream")
-        return self.parser.feed(data)
+        return self.parser.feed(self.received(data))
+
+    def has_pending(self):
+        """Whether bytes wait that `select` does not see: TLS reads whole records."""
+        return getattr(self.socket, "pending", lambda: 0)() > 0
 
     def next_frame(self, wait=WAIT_SECONDS):
         deadline = time.monotonic() + wait

@@ -9,7 +9,7 @@ from harness import test
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "protocol-stomp.md"
-FOLDERS = {"E": "Tests/EndToEndTests", "S": "Tests/ServerTests/Sessions", "C": "Tests/StompCodecTests",
+FOLDERS = {"E": "Tests/EndToEndTests", "S": "Tests/ServerTests", "C": "Tests/StompCodecTests",
            "B": "Tests/BrokerTests"}
 # Heading of the table: how many columns it has.
 TABLES = {"The specifications and their tests": 4, "What clients rely on beyond that, and its tests": 2}
@@ -43,9 +43,10 @@ def problems_of(row):
     path, problems, count = None, [], 0
     for letter, file, name in REFERENCE.findall(tests):
         if file:
-            path = ROOT / FOLDERS[letter] / (file if file.endswith(".py") else file + ".swift")
+            folder, name_of_file = ROOT / FOLDERS[letter], file if file.endswith(".py") else file + ".swift"
+            path = next(folder.rglob(name_of_file), folder / name_of_file)
             if not path.exists():
-                problems.append(f"no file {path.relative_to(ROOT)}")
+                problems.append(f"no file {name_of_file} in {FOLDERS[letter]}")
         elif path is None:
             problems.append(f"'{name}' without a file")
         elif path.exists() and name not in names_of(path):
