@@ -181,7 +181,7 @@ def log_not_read(environment):
     environment.children.append(process)
     os.close(write_end)
     text = b""
-    while not (found := re.search(rb"listening.*127\.0\.0\.1:(\d+)\n", text)):
+    while not (found := re.search(rb"listening.*127\.0\.0\.1:(\d+)\b[^\n]*\n", text)):
         text += os.read(read_end, 4096)
     address = ("127.0.0.1", int(found[1]))
 
