@@ -253,10 +253,14 @@ package final class BrokerLoop {
 
     /// Tells the operator that a client was refused, unless that would be a flood of lines; at the
     /// level "debug" always.
-    func logRefusal(_ message: Logger.Message, _ metadata: @autoclosure () -> Logger.Metadata) {
+    func logRefusal(
+        _ message: Logger.Message,
+        level: Logger.Level = .info,
+        _ metadata: @autoclosure () -> Logger.Metadata
+    ) {
         let isTold = logger.logLevel < .info || refusalLines.take(now.monotonic)
         guard isTold else { return }
-        logger.info(message, metadata: metadata())
+        logger.log(level: level, message, metadata: metadata())
     }
 
     private func logOmittedRefusals() {

@@ -27,7 +27,8 @@ package enum Server {
         // Before anything else: `HangupService` comes only after clients have been let in.
         signal(SIGHUP, SIG_IGN)
         let access = try configuration.loadAccess()
-        let logger = LogOutput.makeLogger(configuration.log)
+        let logSettings = LogSettings(configuration.log)
+        let logger = LogOutput.makeLogger(logSettings)
         for warning in access.warnings { warning.log(logger) }
         let fileLimit = raiseFileLimit(logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -46,7 +47,8 @@ package enum Server {
                         daemon: daemon,
                         reload: reload,
                         configuration: configuration,
-                        logger: logger
+                        logger: logger,
+                        logSettings: logSettings
                     ),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
@@ -80,6 +82,7 @@ private struct HangupService: Service {
     let reload: @Sendable () throws(ConfigurationError) -> Configuration
     let configuration: Configuration
     let logger: Logger
+    let logSettings: LogSettings
 
     func run() async throws {
         // What holds; keys that need a restart keep differing from it until there is one.
@@ -108,6 +111,7 @@ private struct HangupService: Service {
         let running = current.taking(newer)
         let access = try running.loadAccess()
         let endedCount = try await daemon.apply(running, access)
+        logSettings.take(running.log)
         for warning in access.warnings { warning.log(logger) }
         // They are read again each time, whether their names changed or not.
         if running.listen.contains(where: { $0.tls != nil }) {
@@ -280,7 +284,9 @@ final class Daemon: Service {
         }
         return try await eventLoop.submit {
             let endedCount = try engine.value.apply(configuration, access)
-            for (listener, live) in changed { listener.take(live) }
+            for (listener, live) in changed {
+                listener.take(live, configuration.sessionOptions)
+            }
             return endedCount
         }.get()
     }

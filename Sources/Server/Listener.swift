@@ -12,8 +12,6 @@ package final class StompListener: Sendable {
 
     /// What the kernel may hold for us between two turns.
     private static let backlog: Int32 = 4096
-    /// Scripts in hidden tabs of browsers run once a minute, and so do their heart-beats.
-    private static let webSocketSilenceMin = Interval.seconds(70)
     /// What a WebSocket frame may have beyond one STOMP frame: several small ones.
     private static let webSocketBytesExtra = 64 << 10
 
@@ -34,10 +32,8 @@ package final class StompListener: Sendable {
         setup: ListenerSetup = ListenerSetup()
     ) -> EventLoopFuture<StompListener> {
         loop.eventLoop.preconditionInEventLoop()
-        let begin = NIOLoopBound(
-            ConnectionStart(loop, options, setup),
-            eventLoop: loop.eventLoop
-        )
+        setup.take(options)
+        let begin = NIOLoopBound(ConnectionStart(loop, setup), eventLoop: loop.eventLoop)
         let budget = NIOLoopBound(budget, eventLoop: loop.eventLoop)
         let setup = NIOLoopBound(setup, eventLoop: loop.eventLoop)
         return ServerBootstrap(group: loop.eventLoop)
@@ -67,7 +63,10 @@ package final class StompListener: Sendable {
     }
 
     /// Has new connections take changed settings; call on the event loop.
-    func take(_ live: ListenerSetup.Live) { setup.value.take(live) }
+    func take(_ live: ListenerSetup.Live, _ options: StompSessionOptions) {
+        setup.value.take(live)
+        setup.value.take(options)
+    }
 
     /// Stops accepting; connections stay.
     package func close() -> EventLoopFuture<Void> {
@@ -79,19 +78,11 @@ package final class StompListener: Sendable {
     /// Confinement: broker loop.
     private final class ConnectionStart {
         private let loop: BrokerLoop
-        private let options: StompSessionOptions
         private let setup: ListenerSetup
-        private let log: RefusalLog
 
-        init(_ loop: BrokerLoop, _ options: StompSessionOptions, _ setup: ListenerSetup) {
+        init(_ loop: BrokerLoop, _ setup: ListenerSetup) {
             self.loop = loop
             self.setup = setup
-            log = RefusalLog(loop.logger)
-            var options = options
-            if setup.protocol == .websocket {
-                options.silenceMin = StompListener.webSocketSilenceMin
-            }
-            self.options = options
         }
 
         func addHandlers(to channel: any Channel) throws {
@@ -100,17 +91,17 @@ package final class StompListener: Sendable {
                 setup.protocol == .websocket ? .webSocket : nil
             let session = StompSession(
                 loop: loop,
-                options: options,
+                options: setup.options,
                 handshake: setup.tls == nil ? request : .tls
             )
             if let tls = setup.tls {
                 try handlers.addHandler(NIOSSLServerHandler(context: tls))
-                try handlers.addHandler(TLSWatcher(session, next: request, log: log))
+                try handlers.addHandler(TLSWatcher(session, next: request))
             }
             if setup.protocol == .websocket {
                 let stream = WebSocketStream(session, frameBytesMax: frameBytesMax)
                 try WebSocketUpgrade.add(
-                    WebSocketUpgrade(session, stream, setup, log: log),
+                    WebSocketUpgrade(session, stream, setup),
                     to: channel
                 )
                 try handlers.addHandler(stream)
@@ -119,7 +110,7 @@ package final class StompListener: Sendable {
         }
 
         private var frameBytesMax: Int {
-            options.limits.bodyBytesMax + options.limits.headerBytesMax
+            setup.options.limits.bodyBytesMax + setup.options.limits.headerBytesMax
                 + StompListener.webSocketBytesExtra
         }
     }

@@ -5,7 +5,6 @@ package enum LogKeys {
     static let unchanged = "unchanged"
     static let `protocol` = "protocol"
     static let tls = "tls"
-    static let skipped = "skipped"
     package static let address = "address"
     package static let peer = "peer"
     static let user = "user"

@@ -3,21 +3,34 @@ import Glibc
 import Logging
 import Synchronization
 
+/// What `[log]` says, for all copies of the logger; a reload changes it.
+final class LogSettings: Sendable {
+    private let state: Mutex<Configuration.Log>
+
+    init(_ settings: Configuration.Log) { state = Mutex(settings) }
+
+    var current: Configuration.Log { state.withLock { $0 } }
+
+    func take(_ settings: Configuration.Log) { state.withLock { $0 = settings } }
+}
+
 /// Writes log lines to standard output, as text or as JSON, one line an event.
 struct LogOutput: LogHandler {
     var metadata: Logger.Metadata = [:]
-    var logLevel: Logger.Level
-    private let format: Configuration.LogFormat
+    private let settings: LogSettings
 
-    private init(level: Logger.Level, format: Configuration.LogFormat) {
-        logLevel = level
-        self.format = format
+    private init(_ settings: LogSettings) {
+        self.settings = settings
     }
 
-    static func makeLogger(_ settings: Configuration.Log) -> Logger {
-        Logger(label: "radiator") { _ in
-            LogOutput(level: settings.level, format: settings.format)
-        }
+    /// One level for all copies of the logger.
+    var logLevel: Logger.Level {
+        get { settings.current.level }
+        set { settings.take(Configuration.Log(level: newValue, format: settings.current.format)) }
+    }
+
+    static func makeLogger(_ settings: LogSettings) -> Logger {
+        Logger(label: "radiator") { _ in LogOutput(settings) }
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -29,6 +42,7 @@ struct LogOutput: LogHandler {
         var fields = metadata
         fields.merge(event.metadata ?? [:]) { _, new in new }
         let pairs = fields.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
+        let format = settings.current.format
         Self.write(Self.line("\(event.level)", "\(event.message)", pairs, format), format)
     }
 

@@ -11,6 +11,7 @@ import time
 
 import stompwire
 from harness import test, until
+from transport import Authority, TLSClient, WebSocketClient, listener, start
 
 WEB, OPS, WRONG = "correct-horse-1", "battery staple 2", "not-a-passcode-3"
 
@@ -398,4 +399,69 @@ def warnings(environment):
                                      "--listen", "0.0.0.0:0"], wait=False)
     until(lambda: lines(daemon, " listening "), what="the listener")
     assert lines(daemon, "warning", "0.0.0.0:0 is open without authentication")
+    daemon.stop()
+
+
+@test("with method certificate the verified common name is the user: rights, login header, limits, reload")
+def certificates(environment):
+    authority = Authority(environment)
+    server = authority.issue("server", "localhost", server=True)
+    text = listener("stomp", server, client_ca=authority.certificate) + listener("stomp") + """
+[auth]
+method = "certificate"
+[[permit]]
+user = "web"
+send = ["/queue/web"]
+create = ["/queue/>"]
+[limits]
+connections_per_user = 1
+"""
+    daemon = start(environment, text)
+    web = authority.context(authority.issue("web", "web"))
+    other = authority.context(authority.issue("other", "other"))
+    with TLSClient(daemon.ports[0], web, login="web") as client:
+        client.send("/queue/web", "by certificate")
+        with TLSClient(daemon.ports[0], web, connect=False) as second:
+            second.write("CONNECT", accept_version="1.2", host="/")
+            second.expect_error_and_close("connections_per_user = 1")
+        client.write("SUBSCRIBE", destination="/queue/web", id="1")
+        client.expect_error_and_close("user web", "subscribe", "/queue/web")
+    for context, login, word in ((web, "other", "common name"), (other, "", None)):
+        with TLSClient(daemon.ports[0], context, connect=False) as client:
+            client.write("CONNECT", accept_version="1.2", host="/", login=login)
+            if word:
+                client.expect_error_and_close("access refused", word)
+                continue
+            client.expect("CONNECTED")
+            client.write("SEND", destination="/queue/web")
+            client.expect_error_and_close("user other", "send")
+    # A listener that asks for no certificate lets nobody in.
+    with stompwire.Client(("127.0.0.1", daemon.ports[1]), connect=False) as client:
+        client.write("CONNECT", accept_version="1.2", host="/", login="web", passcode="x")
+        client.expect_error_and_close("access refused", "client certificate")
+    assert lines(daemon, " login ", "method=certificate", "user=web")
+    # A permit that changes ends the session, as with passcodes.
+    with TLSClient(daemon.ports[0], web) as client:
+        daemon.config_path.write_text(text.replace('send = ["/queue/web"]', "send = []"))
+        reload(daemon)
+        client.expect_error_and_close("access changed")
+    daemon.stop()
+
+
+@test("passcodes are asked for through WebSocket and TLS as well")
+def passcodes_elsewhere(environment):
+    add(environment, "web", WEB)
+    authority = Authority(environment)
+    server = authority.issue("server", "localhost", server=True)
+    daemon = start(environment, listener("websocket") + listener("stomp", server)
+                   + configuration(environment))
+    context = authority.context()
+    for connect in (lambda **options: WebSocketClient(daemon.ports[0], connect=False, **options),
+                    lambda **options: TLSClient(daemon.ports[1], context, connect=False, **options)):
+        for passcode, answer in ((WRONG, "ERROR"), (WEB, "CONNECTED")):
+            with connect() as client:
+                client.write("CONNECT", accept_version="1.2", host="/", login="web",
+                             passcode=passcode)
+                assert client.next_frame().command == answer
+    no_secrets(daemon)
     daemon.stop()

@@ -29,6 +29,40 @@ def reload(daemon, path, text):
     return daemon.log().splitlines()[-1]
 
 
+@test("SIGHUP changes limits of frames, connections and fan-outs and the log, for those who come then")
+def sighup_sessions(environment):
+    daemon = environment.daemon(CONFIG)
+    path = environment.directory / "config-0.toml"
+    early = daemon.connect()
+    line = reload(daemon, path, CONFIG + """
+[[fanout]]
+name = "/fanout/new"
+children = ["/queue/f1", "/queue/f2"]
+[stomp]
+max_body = "100B"
+[limits]
+connections = 2
+[log]
+format = "json"
+level = "debug"
+""")
+    for key in ("fanout[0]", "stomp.max_body", "limits.connections", "log.level", "log.format"):
+        assert key in line, (key, line)
+    assert "need_restart" not in line, line
+    early.send("/queue/small", b"x" * 101)
+    early.send("/fanout/new", "to both")
+    with daemon.connect() as late:
+        with daemon.connect(connect=False) as third:
+            third.expect_error_and_close("connections = 2")
+        late.subscribe("/queue/f2")
+        late.expect_message("to both")
+        late.write("SEND", b"x" * 101, destination="/queue/small")
+        late.expect_error_and_close("max_body", "100")
+    until(lambda: '"level":"info","message":"client refused"' in daemon.log(), what="a line of JSON")
+    early.close()
+    daemon.stop()
+
+
 @test("SIGHUP applies what it can, names what needs a restart, and changes nothing when the file is wrong")
 def sighup(environment):
     daemon = environment.daemon(CONFIG)

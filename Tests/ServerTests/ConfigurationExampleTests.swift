@@ -35,7 +35,7 @@ private func exampleInUse() throws -> String {
     @Test("the example file lists every supported key", arguments: ConfigurationKeys.sections)
     func complete(section: ConfigurationKeys.Section) throws {
         let lines = ConfigurationLines(try exampleInUse())
-        let paths = section.isList ? (0..<2).map { "\(section.name)[\($0)]" } : [section.name]
+        let paths = section.isList ? (0..<3).map { "\(section.name)[\($0)]" } : [section.name]
         for key in section.supported {
             let isListed = paths.contains { path in
                 lines.line(of: "\(path).\(key)") != lines.line(of: path)

@@ -17,7 +17,7 @@ import Testing
         origins = ["https://a.example", "*"]
         [listen.tls]
         certificate = "c.pem"
-        key = "k \"quoted\".pem"
+        key = "k \\"quoted\\".pem"
         [[listen]]
         address = "127.0.0.1:3"
         tls = { certificate = "c3.pem", key = "k3.pem", client_ca = "a3.pem" }

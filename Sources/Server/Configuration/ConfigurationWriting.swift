@@ -198,7 +198,8 @@ extension Configuration {
         taken.auth = newer.auth
         taken.permit = newer.permit
         taken.limits = newer.limits
-        taken.limits.connections = limits.connections
+        taken.stomp = newer.stomp
+        taken.log = newer.log
         taken.defaults = newer.defaults
         taken.defaults.storage = defaults.storage
         for index in taken.listen.indices where newer.listen.indices.contains(index) {
@@ -226,9 +227,8 @@ extension Configuration {
     private static func isLive(_ path: Substring) -> Bool {
         let section = path.prefix { $0 != "." && $0 != "[" }
         switch section {
-        case "create", "topic", "fanout", "auth", "permit": return true
+        case "create", "topic", "fanout", "auth", "permit", "stomp", "limits", "log": return true
         case "defaults", "queue": return !path.hasSuffix(".storage")
-        case "limits": return path != "limits.connections"
         case "listen": return path.hasSuffix(".origins")
         default: return false
         }

@@ -63,6 +63,43 @@ extension StompSession {
         }
     }
 
+    // MARK: Waiting for a login
+
+    /// Lets the frames behind a CONNECT wait until its login is over.
+    func waitForLogin(_ login: PendingLogin) {
+        self.login = login
+        state = .loggingIn
+        setPause(.login, true)
+    }
+
+    /// Notes frames that wait for the login in front of them.
+    func keepFrames() {
+        hasFramesLeft = !parser.isIdle
+        guard parser.waitingByteCount > options.waitingLoginBytesMax else { return }
+        let limit = "\(options.waitingLoginBytesMax) bytes"
+        fail("too much before CONNECTED", "More came before the login was checked than \(limit).")
+    }
+
+    /// Handles the frames that waited for a login.
+    func goOnAfterLogin() {
+        login = nil
+        guard pause.contains(.login) else { return }
+        setPause(.login, false)
+        goOn()
+        if isInputClosed { drain() }
+    }
+
+    /// Gives a login up: nobody waits for it any more.
+    func cancelLogin() {
+        if let ticket = login?.ticket { loop.access.cancel(ticket) }
+        login = nil
+    }
+
+    /// Runs something in a while, unless the connection is closed by now.
+    func runLater(_ delay: TimeAmount, _ body: @escaping () -> Void) {
+        context?.eventLoop.assumeIsolated().scheduleTask(in: delay, body)
+    }
+
     // MARK: Let in
 
     private func open(_ login: PendingLogin, _ user: String?, _ proof: Identity.Proof) {
@@ -145,7 +182,7 @@ extension StompSession {
             LogKeys.peer: "\(peer)", LogKeys.reason: "\(limit) = \(value)",
         ]
         if let user { metadata[LogKeys.user] = "\(user)" }
-        loop.logger.notice("connection refused", metadata: metadata)
+        loop.logRefusal("connection refused", level: .notice, metadata)
         let whose = user.map { "User \($0)" } ?? "The address"
         refuse(
             "too many connections",

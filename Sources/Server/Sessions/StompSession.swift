@@ -52,7 +52,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     private(set) var agreedVersion: StompVersion?
     /// What is still to come before frames; nil for plain TCP, and once all came.
     private var handshake: Handshake?
-    private(set) var state = State.awaitingConnect
+    var state = State.awaitingConnect
     var connectionIndex = 0
     private(set) var session: SessionID?
     /// Who the session is; nil before it is connected.
@@ -61,18 +61,18 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     private(set) var address: AddressKey?
     private var isAddressCounted = false
     /// The login in hand.
-    private(set) var login: PendingLogin?
-    private var context: ChannelHandlerContext?
+    var login: PendingLogin?
+    private(set) var context: ChannelHandlerContext?
 
-    private var parser: StompParser
+    var parser: StompParser
     private var serializer = StompSerializer()
     var destinations = DestinationCache()
     var subscriptions = SubscriptionTable()
     private var isSender = false
     /// The client has closed its side.
-    private var isInputClosed = false
+    var isInputClosed = false
     /// Frames were received that are not handled yet.
-    private var hasFramesLeft = false
+    var hasFramesLeft = false
 
     /// What this turn has written so far.
     private var output = ByteBuffer()
@@ -84,7 +84,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     /// The ERROR frame, sent after the receipts that wait.
     private var lastFrame: ByteBuffer?
 
-    private var pause: ReadPause = []
+    private(set) var pause: ReadPause = []
     /// What the frame under way takes in memory, and since when it is under way.
     private var unfinishedBytes = 0
     private var unfinishedSince: MonotonicTime
@@ -146,7 +146,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     }
 
     /// True while frames are handled as they come.
-    private var takesFrames: Bool { state == .awaitingConnect || state == .connected }
+    var takesFrames: Bool { state == .awaitingConnect || state == .connected }
 
     /// Handles the frames that were received, or some of them if they make much work.
     private func readFrames() {
@@ -189,49 +189,12 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         context.eventLoop.assumeIsolated().scheduleTask(in: Self.turnPause) { [self] in goOn() }
     }
 
-    private func goOn() {
+    func goOn() {
         guard hasFramesLeft else { return }
         hasFramesLeft = false
         loop.beginTurn()
         readFrames()
         if !hasFramesLeft { setPause(.turn, false) }
-    }
-
-    // MARK: Waiting for a login
-
-    /// Lets the frames behind a CONNECT wait until its login is over.
-    func waitForLogin(_ login: PendingLogin) {
-        self.login = login
-        state = .loggingIn
-        setPause(.login, true)
-    }
-
-    /// Notes frames that wait for the login in front of them.
-    private func keepFrames() {
-        hasFramesLeft = !parser.isIdle
-        guard parser.waitingByteCount > options.waitingLoginBytesMax else { return }
-        let limit = "\(options.waitingLoginBytesMax) bytes"
-        fail("too much before CONNECTED", "More came before the login was checked than \(limit).")
-    }
-
-    /// Handles the frames that waited for a login.
-    func goOnAfterLogin() {
-        login = nil
-        guard pause.contains(.login) else { return }
-        setPause(.login, false)
-        goOn()
-        if isInputClosed { drain() }
-    }
-
-    /// Gives a login up: nobody waits for it any more.
-    private func cancelLogin() {
-        if let ticket = login?.ticket { loop.access.cancel(ticket) }
-        login = nil
-    }
-
-    /// Runs something in a while, unless the connection is closed by now.
-    func runLater(_ delay: TimeAmount, _ body: @escaping () -> Void) {
-        context?.eventLoop.assumeIsolated().scheduleTask(in: delay, body)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -511,7 +474,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         )
     }
 
-    private func setPause(_ reason: ReadPause, _ isOn: Bool) {
+    func setPause(_ reason: ReadPause, _ isOn: Bool) {
         let wasReading = pause.isEmpty
         if isOn { pause.insert(reason) } else { pause.remove(reason) }
         guard wasReading != pause.isEmpty, let context else { return }
@@ -525,57 +488,8 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
 
     // MARK: The end
 
-    func fail(_ error: BrokerError) { fail(error, receiptID: nil) }
-
-    func fail(_ error: BrokerError, receiptID: ByteBuffer?) {
-        let message =
-            switch error.kind {
-            case .badDestination: "bad destination"
-            case .notAllowed: "not allowed"
-            case .limitReached: "limit reached"
-            case .refused: "refused"
-            case .badTransaction: "bad transaction"
-            case .badSubscription: "bad subscription"
-            }
-        guard let refusal = error.refusal else {
-            fail(message, error.text, receiptID: receiptID)
-            return
-        }
-        loop.access.stats.accessRefused += 1
-        loop.logger.notice(
-            "access refused",
-            metadata: [
-                LogKeys.user: "\(refusal.user ?? "")", LogKeys.peer: "\(peer)",
-                LogKeys.right: "\(refusal.right.rawValue)",
-                LogKeys.destination: "\(refusal.destination)",
-            ]
-        )
-        refuse(message, error.text, receiptID: receiptID)
-    }
-
-    /// Sends an ERROR frame once all receipts before it are given, then closes.
-    ///
-    /// `isExplained`: false keeps the explanation out of the log.
-    func fail(
-        _ message: String,
-        _ explanation: String,
-        receiptID: ByteBuffer? = nil,
-        listsVersions: Bool = false,
-        isExplained: Bool = true
-    ) {
-        guard takesFrames || state == .loggingIn else { return }
-        if !loop.isStopping {
-            var metadata: Logger.Metadata = [
-                LogKeys.peer: "\(peer)", LogKeys.reason: "\(message)",
-            ]
-            if isExplained { metadata[LogKeys.detail] = "\(explanation)" }
-            if let user = identity?.user { metadata[LogKeys.user] = "\(user)" }
-            loop.logRefusal("client refused", metadata)
-        }
-        refuse(message, explanation, receiptID: receiptID, listsVersions: listsVersions)
-    }
-
-    /// The same without a line in the log; the caller has written another.
+    /// Sends an ERROR frame once all receipts before it are given, then closes; the caller has written
+    /// a line into the log.
     func refuse(
         _ message: String,
         _ explanation: String,
@@ -677,12 +591,9 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             fail("no CONNECT", "No CONNECT frame came within \(limit).")
             return
         }
-        loop.logger.info(
+        loop.logRefusal(
             "client refused",
-            metadata: [
-                LogKeys.peer: "\(peer)",
-                LogKeys.reason: "no \(handshake.rawValue) within \(limit)",
-            ]
+            [LogKeys.peer: "\(peer)", LogKeys.reason: "no \(handshake.rawValue) within \(limit)"]
         )
         context?.close(promise: nil)
     }

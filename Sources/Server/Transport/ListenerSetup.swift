@@ -1,3 +1,4 @@
+import Base
 import NIOSSL
 
 /// What a listener does with a new connection; the rest of it can change while it listens.
@@ -8,6 +9,10 @@ package final class ListenerSetup {
     /// For new connections; nil without TLS.
     private(set) var tls: NIOSSLContext?
     private(set) var origins: OriginRule
+    private(set) var options = StompSessionOptions()
+
+    /// Scripts in hidden tabs of browsers run once a minute, and so do their heart-beats.
+    private static let webSocketSilenceMin = Interval.seconds(70)
 
     /// Plain STOMP, as `--listen` has it.
     package convenience init() {
@@ -46,5 +51,11 @@ package final class ListenerSetup {
     func take(_ live: Live) {
         tls = live.tls
         origins = live.origins
+    }
+
+    /// Takes the options of sessions from now on.
+    func take(_ options: StompSessionOptions) {
+        self.options = options
+        if `protocol` == .websocket { self.options.silenceMin = Self.webSocketSilenceMin }
     }
 }

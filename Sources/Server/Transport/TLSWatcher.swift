@@ -15,15 +15,13 @@ final class TLSWatcher: ChannelInboundHandler {
 
     private let session: StompSession
     private let next: StompSession.Handshake?
-    private let log: RefusalLog
     /// The channel may be closed, and know its peer no more, when a failure is told.
     private var peer = "unknown"
 
     /// `next` is what the client must do after the handshake.
-    init(_ session: StompSession, next: StompSession.Handshake?, log: RefusalLog) {
+    init(_ session: StompSession, next: StompSession.Handshake?) {
         self.session = session
         self.next = next
-        self.log = log
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -72,11 +70,9 @@ final class TLSWatcher: ChannelInboundHandler {
             )
             return
         }
-        log.write(
+        session.loop.logRefusal(
             "TLS handshake failed",
-            peer: peer,
-            reason: TLSFailure.reason(failure),
-            now: session.loop.now.monotonic
+            [LogKeys.peer: "\(peer)", LogKeys.reason: "\(TLSFailure.reason(failure))"]
         )
     }
 }

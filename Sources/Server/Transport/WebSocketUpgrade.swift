@@ -1,4 +1,5 @@
 import Base
+import Logging
 import NIOCore
 import NIOHTTP1
 import NIOWebSocket
@@ -25,7 +26,6 @@ final class WebSocketUpgrade: ChannelInboundHandler, RemovableChannelHandler {
     private let session: StompSession
     private let stream: WebSocketStream
     private let setup: ListenerSetup
-    private let log: RefusalLog
     private var state = State.waiting
 
     /// Most bytes of the request's head; browsers with many cookies send a few KiB.
@@ -35,13 +35,11 @@ final class WebSocketUpgrade: ChannelInboundHandler, RemovableChannelHandler {
     init(
         _ session: StompSession,
         _ stream: WebSocketStream,
-        _ setup: ListenerSetup,
-        log: RefusalLog
+        _ setup: ListenerSetup
     ) {
         self.session = session
         self.stream = stream
         self.setup = setup
-        self.log = log
     }
 
     /// Adds the handlers of HTTP, this one last.
@@ -164,11 +162,12 @@ final class WebSocketUpgrade: ChannelInboundHandler, RemovableChannelHandler {
     private func refuse(_ refusal: WebSocketRequest.Refusal, _ context: ChannelHandlerContext) {
         state = .refused
         session.loop.beginTurn()
-        log.write(
+        session.loop.logRefusal(
             "WebSocket refused",
-            peer: session.peer,
-            reason: "\(refusal.status.code): \(refusal.text)",
-            now: session.loop.now.monotonic
+            [
+                LogKeys.peer: "\(session.peer)",
+                LogKeys.reason: "\(refusal.status.code): \(refusal.text)",
+            ]
         )
         let body = ByteBuffer(string: refusal.text + "\n")
         var headers = HTTPHeaders([

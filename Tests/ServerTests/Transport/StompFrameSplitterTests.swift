@@ -76,6 +76,6 @@ import Testing
         var end = ByteBuffer(string: "\0\nRECEIPT\nreceipt-id:r\n\n\0")
         while let piece = splitter.next(&end) { found.append((piece.part, piece.isEnd)) }
         #expect(found.map(\.1) == [false, false, true, true, true])
-        #expect(found.map(\.0.readableBytes) == [bodyStart, 1000, 1, 1, 24])
+        #expect(found.map(\.0.readableBytes) == [bodyStart, 1000, 1, 1, 23])
     }
 }
