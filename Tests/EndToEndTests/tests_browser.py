@@ -6,7 +6,7 @@ import re
 
 from browser import Page, browsing, report_of
 from harness import Skip, test
-from transport import listener, start
+from transport import WebSocketClient, listener, start
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STOMP_JS = ROOT / ".build-clients" / "stomp.js"
@@ -129,15 +129,10 @@ def stomp_js(environment):
         page.close()
     assert events.get("got") == ["one", "tränen \u20ac", "x" * 100_000], str(events)[:300]
     assert events["version"] == "v11.stomp", events["version"]
-    with daemon_client(daemon) as client:
+    with WebSocketClient(daemon.ports[0]) as client:
         client.subscribe("/queue/stompjs")
         client.expect_nothing()
     daemon.stop()
-
-
-def daemon_client(daemon):
-    from transport import WebSocketClient
-    return WebSocketClient(daemon.ports[0])
 
 
 PAGES = re.findall(r"<!-- page -->\n```html\n(.*?)```",

@@ -94,6 +94,64 @@ class TLSClient(stompwire.Client):
         return self.context.wrap_socket(plain, server_hostname="localhost")
 
 
+class HalfClosingSocket:
+    """TLS whose sending side can end alone.
+
+    `SSLSocket.unwrap` cannot do that: it reads at once, and fails where it finds data of a frame.
+    """
+
+    def __init__(self, plain, context):
+        self.plain, self.read_bio, self.write_bio = plain, ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.read_bio, self.write_bio, server_hostname="localhost")
+        self.with_input(self.tls.do_handshake)
+
+    def with_input(self, operation):
+        """Does it, with as much from the network as it takes."""
+        while True:
+            try:
+                return operation()
+            except ssl.SSLWantReadError:
+                self.flush()
+                data = self.plain.recv(1 << 16)
+                self.read_bio.write(data) if data else self.read_bio.write_eof()
+            finally:
+                self.flush()
+
+    def flush(self):
+        self.plain.sendall(self.write_bio.read())
+
+    def sendall(self, data):
+        self.tls.write(data)
+        self.flush()
+
+    def recv(self, size):
+        try:
+            return self.with_input(lambda: self.tls.read(size))
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+
+    def send_close_notify(self):
+        try:
+            self.tls.unwrap()
+        except ssl.SSLWantReadError:
+            pass  # it waits for the other side's
+        self.flush()
+
+    def pending(self):
+        return self.tls.pending() + self.read_bio.pending
+
+    def fileno(self):
+        return self.plain.fileno()
+
+    def close(self):
+        self.plain.close()
+
+
+class HalfClosingClient(TLSClient):
+    def opened(self, plain):
+        return HalfClosingSocket(plain, self.context)
+
+
 # WebSocket
 
 TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
