@@ -441,7 +441,7 @@ connections_per_user = 1
         client.expect_error_and_close("access refused", "client certificate")
     assert lines(daemon, " login ", "method=certificate", "user=web")
     # A permit that changes ends the session, as with passcodes.
-    with TLSClient(daemon.ports[0], web) as client:
+    with TLSClient(daemon.ports[0], web, login="web") as client:
         daemon.config_path.write_text(text.replace('send = ["/queue/web"]', "send = []"))
         reload(daemon)
         client.expect_error_and_close("access changed")
