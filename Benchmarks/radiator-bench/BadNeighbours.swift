@@ -6,6 +6,11 @@ import NIOPosix
 struct NeighboursMeasurement {
     var alone = Measurement()
     var beside = Measurement()
+    /// Connections that came and went with something forbidden.
+    var badConnections = 0
+
+    /// Whether they were as bad as they are meant to be.
+    var badConnectionsPerSecond: Double { Double(badConnections) / max(0.001, beside.seconds) }
 
     /// Of the throughput alone.
     var rateShare: Double { beside.messagesPerSecond / alone.messagesPerSecond }
@@ -39,6 +44,7 @@ final class BadNeighbours: Sendable {
     private final class State {
         var channels: [any Channel] = []
         var isGoingOn = true
+        var badConnections = 0
     }
 
     /// Connects all of them; returns when they have said what they say once.
@@ -80,12 +86,13 @@ final class BadNeighbours: Sendable {
         goOn(publisher, round: 0)
     }
 
-    /// Ends all of them.
-    func stop() throws {
+    /// Ends all of them; returns how many connections came and went.
+    func stop() throws -> Int {
         let held = held
-        try loop.submit {
+        return try loop.submit {
             held.value.isGoingOn = false
             for channel in held.value.channels { channel.close(promise: nil) }
+            return held.value.badConnections
         }.wait()
     }
 
@@ -121,6 +128,7 @@ final class BadNeighbours: Sendable {
                     Wire.stompConnect + "NONSENSE\n\n\0", "GET / HTTP/1.1\r\n\r\n", "",
                 ]
                 open(bombs[(round + index) % bombs.count], reads: true).whenSuccess { channel in
+                    held.value.badConnections += 1
                     channel.eventLoop.scheduleTask(in: .milliseconds(50)) {
                         channel.close(promise: nil)
                     }

@@ -58,13 +58,14 @@ final class BenchSession {
             let measurement = try withServer(of: peer) { server in
                 let others =
                     isAlone ? nil : try BadNeighbours(port: server.port, loop: group.next())
-                defer { try? others?.stop() }
-                return try driver.run(
+                let measurement = try driver.run(
                     workload.load,
                     on: server,
                     queue: "\(workload.name)-\(round)",
                     seconds: seconds / Double(rounds)
                 )
+                result.badConnections += try others?.stop() ?? 0
+                return measurement
             }
             if isAlone { result.alone.add(measurement) } else { result.beside.add(measurement) }
         }

@@ -33,7 +33,7 @@ private struct JSONReport: Encodable {
 private struct JSONNeighbours: Encodable {
     let workload, peer: String
     let aloneMessagesPerSecond, besideMessagesPerSecond: Double
-    let aloneP99Microseconds, besideP99Microseconds: Double
+    let aloneP99Microseconds, besideP99Microseconds, badConnectionsPerSecond: Double
     let peakMemoryBytes: Int
 
     init(_ row: Report.Row<NeighboursMeasurement>) {
@@ -44,6 +44,7 @@ private struct JSONNeighbours: Encodable {
         besideMessagesPerSecond = result.beside.messagesPerSecond
         aloneP99Microseconds = Double(result.alone.latencies.percentile(0.99)) / 1000
         besideP99Microseconds = Double(result.beside.latencies.percentile(0.99)) / 1000
+        badConnectionsPerSecond = result.badConnectionsPerSecond
         peakMemoryBytes = result.beside.peakMemoryBytes
     }
 }

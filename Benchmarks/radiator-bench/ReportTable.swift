@@ -39,7 +39,7 @@ extension Report {
             .neighbours,
             header([
                 ("alone msg/s", 12), ("beside msg/s", 12), ("share", 7), ("alone p99 us", 12),
-                ("beside p99 us", 13), ("factor", 7), ("peak MiB", 9),
+                ("beside p99 us", 13), ("factor", 7), ("bad conn/s", 10), ("peak MiB", 9),
             ])
         ),
     ]
@@ -113,7 +113,8 @@ extension Report {
                 (grouped(result.alone.messagesPerSecond), 12),
                 (grouped(result.beside.messagesPerSecond), 12), (fixed(result.rateShare), 7),
                 (microseconds(result.alone, 0.99), 12), (microseconds(result.beside, 0.99), 13),
-                (fixed(result.latencyFactor), 7), ("\(result.beside.peakMemoryBytes >> 20)", 9),
+                (fixed(result.latencyFactor), 7), (grouped(result.badConnectionsPerSecond), 10),
+                ("\(result.beside.peakMemoryBytes >> 20)", 9),
             ]
         )
     }

@@ -19,6 +19,8 @@ extension Report {
 
         static let neighboursRateShare = 0.9
         static let neighboursLatencyFactor = 2.0
+        /// With fewer the bad ones were held up themselves, and the result means little.
+        static let badConnectionsPerSecond = 80.0
     }
 
     /// True when nothing that could be judged fell short.
@@ -159,6 +161,11 @@ extension Report {
             }
             if row.result.latencyFactor > Target.neighboursLatencyFactor {
                 misses.append("\(Self.fixed(row.result.latencyFactor)) times the p99")
+            }
+            if row.result.badConnectionsPerSecond < Target.badConnectionsPerSecond {
+                misses.append(
+                    "only \(Self.fixed(row.result.badConnectionsPerSecond)) bad connections a second"
+                )
             }
             return misses.map { "\(row.workload.name) \($0)" }
         }

@@ -28,6 +28,8 @@ package final class BrokerLoop {
 
     /// For lines that any client can cause.
     private var refusalLines: LineBudget
+    /// Of their own, so that other refusals do not hide that somebody tries passcodes.
+    private var loginLines: LineBudget
     private static let refusalLinesPerSecond = 20
 
     private let isolated: NIOIsolatedEventLoop
@@ -86,6 +88,7 @@ package final class BrokerLoop {
             linesPerSecond: Self.refusalLinesPerSecond,
             now: now.monotonic
         )
+        loginLines = refusalLines
         scheduleTick(after: Self.tickInterval)
         self.access.whenIdle = { [weak self] in self?.checkStopped() }
     }
@@ -168,7 +171,7 @@ package final class BrokerLoop {
 
     private func holdReading(_ isHeld: Bool) {
         isReadingHeld = isHeld
-        logger.info(isHeld ? "senders are held: the store is behind" : "senders go on")
+        logger.notice(isHeld ? "senders are held: the store is behind" : "senders go on")
         for client in connections { client.holdReading(isHeld) }
     }
 
@@ -263,9 +266,19 @@ package final class BrokerLoop {
         logger.log(level: level, message, metadata: metadata())
     }
 
+    /// The same for logins.
+    func logLoginRefusal(_ metadata: @autoclosure () -> Logger.Metadata) {
+        guard logger.logLevel < .info || loginLines.take(now.monotonic) else { return }
+        logger.notice("login refused", metadata: metadata())
+    }
+
     private func logOmittedRefusals() {
-        guard let count = refusalLines.takeOmitted(now.monotonic) else { return }
-        logger.info("more clients refused", metadata: [LogKeys.lines: "\(count)"])
+        if let count = refusalLines.takeOmitted(now.monotonic) {
+            logger.info("more clients refused", metadata: [LogKeys.lines: "\(count)"])
+        }
+        if let count = loginLines.takeOmitted(now.monotonic) {
+            logger.notice("more logins refused", metadata: [LogKeys.lines: "\(count)"])
+        }
     }
 
     private func tick() {

@@ -24,8 +24,6 @@ package enum Server {
         _ configuration: Configuration,
         reload: @escaping @Sendable () throws(ConfigurationError) -> Configuration
     ) async throws {
-        // Before anything else: `HangupService` comes only after clients have been let in.
-        signal(SIGHUP, SIG_IGN)
         let access = try configuration.loadAccess()
         let logSettings = LogSettings(configuration.log)
         let logger = LogOutput.makeLogger(logSettings)
@@ -87,19 +85,23 @@ private struct HangupService: Service {
     func run() async throws {
         // What holds; keys that need a restart keep differing from it until there is one.
         var current = configuration
-        for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
-            do {
-                current = try await apply(try reload(), current)
-            } catch let error as ConfigurationError {
-                for problem in error.problems {
-                    logger.error(
-                        "configuration not reloaded",
-                        metadata: [LogKeys.reason: "\(problem)"]
-                    )
-                }
-            } catch {
-                logger.error("configuration not reloaded", metadata: [LogKeys.reason: "\(error)"])
+        let signals = await UnixSignalsSequence(trapping: .sighup)
+        if EarlyHangup.take() { await readAgain(&current) }
+        for await _ in signals.cancelOnGracefulShutdown() { await readAgain(&current) }
+    }
+
+    private func readAgain(_ current: inout Configuration) async {
+        do {
+            current = try await apply(try reload(), current)
+        } catch let error as ConfigurationError {
+            for problem in error.problems {
+                logger.error(
+                    "configuration not reloaded",
+                    metadata: [LogKeys.reason: "\(problem)"]
+                )
             }
+        } catch {
+            logger.error("configuration not reloaded", metadata: [LogKeys.reason: "\(error)"])
         }
     }
 
@@ -126,7 +128,7 @@ private struct HangupService: Service {
         }
         if running.auth.method == .file { metadata[LogKeys.users] = "\(access.userCount)" }
         if endedCount > 0 { metadata[LogKeys.ended] = "\(endedCount)" }
-        logger.info("configuration reloaded", metadata: metadata)
+        logger.notice("configuration reloaded", metadata: metadata)
         return running
     }
 }
@@ -214,10 +216,6 @@ final class Daemon: Service {
         }
     }
 
-    private static func describe(_ address: SocketAddress) -> String {
-        ListenAddress(host: address.ipAddress ?? "?", port: address.port ?? 0).description
-    }
-
     private static func listen(
         _ configuration: Configuration,
         _ engine: NIOLoopBound<Engine>,
@@ -257,8 +255,8 @@ final class Daemon: Service {
         // Said only here: the signals are watched before a service runs, so who waits for this line may
         // send one at once.
         for (listener, listen) in zip(listeners, settings) {
-            let address = listener.address.map(Self.describe) ?? "unknown"
-            logger.info(
+            let address = listener.address?.shown ?? "unknown"
+            logger.notice(
                 "listening",
                 metadata: [
                     LogKeys.address: "\(address)", LogKeys.protocol: "\(listen.protocol)",

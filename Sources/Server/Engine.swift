@@ -228,7 +228,7 @@ final class Engine {
             case .sendsRefused(let reason?):
                 logger.warning("SENDs are refused", metadata: [LogKeys.reason: "\(reason)"])
             case .sendsRefused(nil):
-                logger.info("SENDs are taken again")
+                logger.warning("SENDs are taken again")
             case .retentionShortened(let segments):
                 logger.warning(
                     "disk is short: settled messages that retain would keep are given up",

@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import Logging
 package import NIOCore
 import NIOPosix
@@ -12,6 +13,8 @@ package final class StompListener: Sendable {
 
     /// What the kernel may hold for us between two turns.
     private static let backlog: Int32 = 4096
+    /// When the kernel first asks a silent peer; it gives up about ten minutes later.
+    private static let keepAliveIdleSeconds = 300
     /// What a WebSocket frame may have beyond one STOMP frame: several small ones.
     private static let webSocketBytesExtra = 64 << 10
 
@@ -45,6 +48,12 @@ package final class StompListener: Sendable {
                 }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            // A peer that vanished, without heart-beats and with nothing to be sent, is found by it.
+            .childChannelOption(.socketOption(.so_keepalive), value: 1)
+            .childChannelOption(
+                ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: TCP_KEEPIDLE)),
+                value: keepAliveIdleSeconds
+            )
             // A client may end its output and then read its last receipts.
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(
@@ -113,5 +122,12 @@ package final class StompListener: Sendable {
             setup.options.limits.bodyBytesMax + setup.options.limits.headerBytesMax
                 + StompListener.webSocketBytesExtra
         }
+    }
+}
+
+extension SocketAddress {
+    /// `127.0.0.1:61613`, `[::1]:61613`: as log lines have it.
+    var shown: String {
+        ListenAddress(host: ipAddress ?? "?", port: port ?? 0).description
     }
 }

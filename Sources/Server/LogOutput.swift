@@ -109,6 +109,7 @@ struct LogOutput: LogHandler {
     private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
         scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
             || scalar.value == 0x2028 || scalar.value == 0x2029
+            || scalar.properties.generalCategory == .format
     }
 
     /// UTC with milliseconds, as in `2026-01-31T08:15:30.123Z`.

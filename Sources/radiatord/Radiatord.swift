@@ -55,6 +55,7 @@ struct Run: AsyncParsableCommand {
     var check = false
 
     func run() async throws {
+        EarlyHangup.watch()
         do {
             let configuration = try Configuration.load(
                 .init(config: config, data: data, listen: listen),

@@ -1,7 +1,9 @@
 """Clients that mean harm, or act as if: memory and CPU stay bounded, and the others are served."""
 
+import concurrent.futures
 import pathlib
 import socket
+import time
 
 import stompwire
 from harness import test, until
@@ -102,8 +104,10 @@ def unfinished_frames(environment):
     # All but a few stop for good; the others are received one after another.
     for client, _ in halves[:24]:
         client.close()
-    for client, rest in halves[24:]:
-        client.write_bytes(rest)
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        for sent in [pool.submit(client.write_bytes, rest) for client, rest in halves[24:]]:
+            sent.result()
+    for client, _ in halves[24:]:
         assert client.expect("RECEIPT").headers["receipt-id"] == "r"
         client.close()
     daemon.stop()
@@ -204,15 +208,48 @@ def half_closed(environment):
     daemon.stop()
 
 
+@test("a client that reads slowly, but reads, gets its last receipts and the ERROR after 3 MB")
+def slow_ends(environment):
+    daemon = environment.daemon()
+    body = b"x" * (3 * MIB)
+    for name, end, last in (("shut", None, "r1"), ("bye", b"DISCONNECT\nreceipt:bye\n\n\0", "bye"),
+                            ("bad", b"NONSENSE\n\n\0", None)):
+        queue = f"/queue/slow.{name}"
+        with daemon.connect() as sender:
+            sender.send(queue, body)
+        with daemon.connect(receive_buffer=8192) as client:
+            client.write("SUBSCRIBE", destination=queue, id="s", ack="client")
+            client.write("SEND", b"y", destination="/queue/other", receipt="r1")
+            data = client.socket.recv(1 << 16)  # the message is on its way
+            if end:
+                client.write_bytes(end)
+            else:
+                client.socket.shutdown(socket.SHUT_WR)
+            # 1 MB a second, so that it takes longer than the connection would be kept otherwise.
+            frames, begin, count = [], time.monotonic(), 0
+            while data:
+                count += len(data)
+                frames += client.parser.feed(data)
+                time.sleep(max(0, begin + count / MIB - time.monotonic()))
+                data = client.socket.recv(1 << 16)
+        found = [f.headers["receipt-id"] for f in frames if f.command == "RECEIPT"]
+        assert [f.command for f in frames][0] == "MESSAGE" and "r1" in found, (name, found, count)
+        if last:
+            assert found[-1] == last, (name, found)
+        else:
+            assert frames[-1].command == "ERROR", (name, [f.command for f in frames])
+    daemon.stop()
+
+
 @test("control characters from a client do not reach the log as they are")
 def log_lines(environment):
     daemon = environment.daemon()
-    for text in ("a\\nforged", "a\u009b31m", "a\u0085forged", "a\u2028forged", "a\x1b[31m"):
+    for text in ("a\\nforged", "a\u202eforged", "a\u009b31m", "a\u0085forged", "a\u2028forged", "a\x1b[31m"):
         with daemon.connect() as client:
             client.write("COMMIT", transaction=text)
             client.expect_error_and_close("not open")
-    until(lambda: daemon.log().count("is not open") == 5, what="five log lines")
+    until(lambda: daemon.log().count("is not open") == 6, what="six log lines")
     bad = [c for c in daemon.log().replace("\n", "") if ord(c) < 32 or 127 <= ord(c) < 160
-           or c in "\u2028\u2029"]
+           or c in "\u2028\u2029\u202e"]
     assert not bad and "\nforged" not in daemon.log(), bad
     daemon.stop()

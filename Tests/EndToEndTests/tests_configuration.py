@@ -46,7 +46,7 @@ connections = 2
 format = "json"
 level = "debug"
 """)
-    for key in ("fanout[0]", "stomp.max_body", "limits.connections", "log.level", "log.format"):
+    for key in ("fanout[/fanout/new]", "stomp.max_body", "limits.connections", "log.level", "log.format"):
         assert key in line, (key, line)
     assert "need_restart" not in line, line
     early.send("/queue/small", b"x" * 101)
@@ -63,6 +63,29 @@ level = "debug"
     daemon.stop()
 
 
+@test("a SIGHUP before the daemon listens neither ends it nor is lost")
+def early_sighup(environment):
+    daemon = environment.daemon(CONFIG)
+    with daemon.connect() as client:
+        for number in range(2000):
+            client.write("SEND", b"x" * 1000, destination="/queue/small", receipt=number)
+        client.request("SEND", destination="/queue/small")
+    daemon.kill()
+    path = environment.directory / "config-1.toml"
+    for _ in range(5):
+        path.write_text(CONFIG)
+        daemon = environment.daemon(CONFIG, wait=False)
+        until(lambda: "recover" in daemon.log() or daemon.process.poll() is not None,
+              what="the start")
+        path = environment.directory / f"config-{environment.count - 1}.toml"
+        path.write_text(CONFIG.replace("max_messages = 0", "max_messages = 7"))
+        daemon.process.send_signal(signal.SIGHUP)
+        until(lambda: "configuration reloaded" in daemon.log(), what="the reload")
+        assert "defaults.max_messages" in daemon.log(), daemon.log()
+        daemon.terminate()
+        daemon.wait()
+
+
 @test("SIGHUP applies what it can, names what needs a restart, and changes nothing when the file is wrong")
 def sighup(environment):
     daemon = environment.daemon(CONFIG)
@@ -72,7 +95,7 @@ def sighup(environment):
     line = reload(daemon, path, CONFIG.replace("max_messages = 0", "max_messages = 2")
                   .replace('"5ms"', '"always"') + '[[queue]]\nname = "/queue/new"\n')
     assert "configuration reloaded" in line, line
-    assert "defaults.max_messages" in line and "queue[1]" in line, line
+    assert "defaults.max_messages" in line and "queue[/queue/new]" in line, line
     assert "need_restart=storage.fsync" in line, line
     client.send("/queue/small", "2")
     with daemon.connect() as other:

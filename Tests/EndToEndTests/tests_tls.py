@@ -79,7 +79,7 @@ def authorities(environment):
         raise AssertionError("a certificate of an unknown issuer was trusted")
     except ssl.SSLCertVerificationError:
         pass
-    until(lambda: "does not trust" in daemon.log(), what="the client's reason in the log")
+    until(lambda: "does not accept" in daemon.log(), what="the client's reason in the log")
     port = daemon.ports[1]
     handshake_fails(port, authority.context(), "shows no certificate", daemon)
     stranger = other.issue("stranger", "stranger")
@@ -218,7 +218,7 @@ def renewal(environment):
     daemon.config_path.write_text(text.replace("server.pem", "other.pem")
                                   .replace("server.key", "other.key"))
     line = reload(daemon)
-    assert "listen[0].tls" in line and "need_restart" not in line, line
+    assert "listen[127.0.0.1:0].tls" in line and "need_restart" not in line, line
     assert serial(port, context) not in (old_serial, new_serial)
     kept.send("/queue/kept", "still")
     kept.expect_message("still")

@@ -115,11 +115,11 @@ import Testing
         #expect(
             changes.applied
                 == [
-                    "auth.method", "create.allow", "fanout[0].children", "permit[0].send",
-                    "queue[0].prefetch",
+                    "auth.method", "create.allow", "fanout[/fanout/f].children",
+                    "permit[web].send", "queue[/queue/a.>].prefetch",
                 ]
         )
-        #expect(changes.needRestart == ["queue[0].storage", "storage.fsync"])
+        #expect(changes.needRestart == ["queue[/queue/a.>].storage", "storage.fsync"])
         #expect(changes.unchangedCount > 50)
         let running = old.taking(newer)
         #expect(running.queue[0].prefetch == 9 && running.queue[0].storage == .persistent)
@@ -134,19 +134,50 @@ import Testing
         let newer = try Configuration.parse(
             text.replacing("[\"https://a.example\", \"*\"]", with: "[]")
                 .replacing("certificate = \"c3.pem\"", with: "certificate = \"new.pem\"")
-                .replacing("address = \"127.0.0.1:3\"", with: "address = \"127.0.0.1:4\"")
         )
         let changes = old.changes(to: newer)
-        #expect(changes.applied == ["listen[1].origins", "listen[2].tls"])
-        #expect(changes.needRestart == ["listen[2].address"])
+        #expect(changes.applied == ["listen[127.0.0.1:2].origins", "listen[127.0.0.1:3].tls"])
+        #expect(changes.needRestart == [])
         let running = old.taking(newer)
         #expect(running.listen[1].origins == [])
         #expect(running.listen[2].tls?.certificate == "new.pem")
-        #expect(running.listen[2].address.port == 3)
         let without = try Configuration.parse(
             text.replacing("tls = { certificate = \"c3.pem\", key", with: "# key")
         )
-        #expect(old.changes(to: without).needRestart == ["listen[2].tls"])
+        #expect(old.changes(to: without).needRestart == ["listen[127.0.0.1:3].tls"])
         #expect(old.taking(without).listen[2].tls == old.listen[2].tls)
+    }
+
+    @Test("a listener takes nothing from another one, whatever stands where in the file")
+    func movedListeners() throws {
+        let old = try Configuration.parse(text)
+        var swapped = old
+        swapped.listen.swapAt(1, 2)
+        #expect(old.taking(swapped).listen == old.listen)
+        #expect(old.changes(to: swapped).applied == [])
+        #expect(old.changes(to: swapped).needRestart == [])
+        var shorter = old
+        shorter.listen.removeFirst()
+        #expect(old.taking(shorter).listen == old.listen)
+        #expect(old.changes(to: shorter).needRestart == ["listen[127.0.0.1:1]"])
+        var longer = old
+        longer.listen.insert(Configuration.Listen(), at: 0)
+        longer.listen[0].tls = old.listen[2].tls
+        #expect(old.taking(longer).listen == old.listen)
+        #expect(old.changes(to: longer).needRestart == ["listen[127.0.0.1:61613]"])
+        var spoken = old
+        spoken.listen[0].protocol = .websocket
+        #expect(old.taking(spoken).listen == old.listen)
+        #expect(old.changes(to: spoken).needRestart == ["listen[127.0.0.1:1].protocol"])
+    }
+
+    @Test("rules that change places are no change")
+    func movedRules() throws {
+        let old = try Configuration.parse(text)
+        var newer = old
+        newer.queue.swapAt(0, 2)
+        newer.topic.swapAt(0, 1)
+        #expect(old.changes(to: newer).applied == [])
+        #expect(old.changes(to: newer).needRestart == [])
     }
 }

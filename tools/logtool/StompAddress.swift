@@ -9,7 +9,8 @@ struct StompAddress: ExpressibleByArgument {
     let port: String
 
     init?(argument: String) {
-        guard argument.hasPrefix(Self.scheme) else { return nil }
+        // A login does not belong here: it would show in process lists and messages.
+        guard argument.hasPrefix(Self.scheme), !argument.contains("@") else { return nil }
         var rest = argument.dropFirst(Self.scheme.count)
         if rest.hasSuffix("/") { rest = rest.dropLast() }
         var port = "61613"

@@ -31,7 +31,7 @@ extension Configuration {
     ///
     /// Blocks for the file. Throws every problem of it.
     package func loadAccess() throws(ConfigurationError) -> LoadedAccess {
-        var warnings = listenerWarnings
+        var warnings = listenerWarnings + certificateWarnings(now: time(nil))
         let method: Authenticator.Method
         var userCount = 0
         switch auth.method {
@@ -131,10 +131,57 @@ extension Configuration {
         return warnings
     }
 
+    /// Certificates that are not valid, or soon will not be, and keys that others can read.
+    private func certificateWarnings(now: Int) -> [ConfigurationWarning] {
+        var warnings: [ConfigurationWarning] = []
+        var seen: Set<String> = []
+        for tls in listen.compactMap(\.tls) where seen.insert(tls.certificate).inserted {
+            // What is wrong with the files themselves is a problem, and told elsewhere.
+            if case .success(let files) = TLSFiles.read(tls), let validity = files.validity {
+                let days = (validity.upperBound - now) / 86_400
+                var state: String?
+                if now < validity.lowerBound { state = "is not valid yet" }
+                if now > validity.upperBound { state = "has expired" }
+                if state == nil, days < Self.certificateDaysMin { state = "ends in \(days) days" }
+                if let state {
+                    warnings.append(
+                        ConfigurationWarning(
+                            message: "the certificate \(state)",
+                            detail:
+                                "\(tls.certificate): clients will refuse it; write a new one and "
+                                + "send SIGHUP"
+                        )
+                    )
+                }
+            }
+            var status = stat()
+            if stat(tls.key, &status) == 0, status.st_mode & 0o007 != 0 {
+                warnings.append(
+                    ConfigurationWarning(
+                        message: "\(tls.key) is open to others",
+                        detail: "whoever reads the key can pretend to be this broker: chmod 640"
+                    )
+                )
+            }
+        }
+        return warnings
+    }
+
+    /// A renewal that is due is told this long before.
+    private static var certificateDaysMin: Int { 14 }
+
     private var created: String { create.allow.joined(separator: ", ") }
 
     private func usersWarnings(_ found: UsersFile.Found) -> [ConfigurationWarning] {
         var warnings: [ConfigurationWarning] = []
+        if found.users.hashes.isEmpty {
+            warnings.append(
+                ConfigurationWarning(
+                    message: "nobody can log in",
+                    detail: "\(auth.users) has no users: add them with `radiatord user add`"
+                )
+            )
+        }
         if found.isOpenToOthers {
             warnings.append(
                 ConfigurationWarning(

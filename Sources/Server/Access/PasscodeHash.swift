@@ -16,6 +16,12 @@ package enum PasscodeHash {
     /// Shorter ones are guessed too easily, longer ones the library does not hash.
     package static let passcodeBytes = 8...Int(radiator_crypt_passcode_max())
 
+    /// A passcode without what makes it longer than any can be; it stays too long.
+    static func cut(_ passcode: [UInt8]) -> [UInt8] {
+        passcode.count <= passcodeBytes.upperBound
+            ? passcode : Array(passcode.prefix(passcodeBytes.upperBound + 1))
+    }
+
     /// What is wrong with a new passcode, or nil.
     package static func problem(_ passcode: [UInt8]) -> String? {
         let (least, most) = (passcodeBytes.lowerBound, passcodeBytes.upperBound)

@@ -156,14 +156,7 @@ extension Configuration {
 
     /// Compares this configuration with a newer one.
     package func changes(to newer: Configuration) -> Changes {
-        let old = Dictionary(
-            settings.joined().map { ($0.path, $0.written) },
-            uniquingKeysWith: { first, _ in first }
-        )
-        let new = Dictionary(
-            newer.settings.joined().map { ($0.path, $0.written) },
-            uniquingKeysWith: { first, _ in first }
-        )
+        let (old, new) = (named, newer.named)
         let entries = (Set(old.keys.map(Self.entry)), Set(new.keys.map(Self.entry)))
         var changes = Changes()
         var told: Set<Substring> = []
@@ -172,7 +165,7 @@ extension Configuration {
             if old[path] == new[path] {
                 changes.unchangedCount += 1
             } else if !entries.0.contains(entry) || !entries.1.contains(entry) {
-                // A table that came or went is told by its place alone.
+                // A table that came or went is told by its name alone.
                 guard told.insert(entry).inserted else { continue }
                 let isLive = Self.isLive(entry + ".name")
                 if isLive { changes.applied.append(String(entry)) }
@@ -186,8 +179,37 @@ extension Configuration {
         return changes
     }
 
-    /// The table that a key stands in: `storage`, `queue[0]`.
-    private static func entry(_ path: String) -> Substring { path.prefix { $0 != "." } }
+    /// Every key that is set with its value; of a list by what names the entry, wherever it stands:
+    /// `queue[/queue/a].prefetch`.
+    private var named: [String: String] {
+        var named: [String: String] = [:]
+        var entries: Set<String> = []
+        for section in settings {
+            guard let first = section.first else { continue }
+            var entry = String(first.path.prefix { $0 != "." && $0 != "[" })
+            if first.path.contains("[") {
+                let values = Dictionary(
+                    section.map { ($0.path.split(separator: ".").last ?? "", $0.written) },
+                    uniquingKeysWith: { first, _ in first }
+                )
+                let name = ["name", "match", "user", "address"].lazy.compactMap { values[$0] }.first
+                entry += "[" + (name ?? "").filter { $0 != "\"" } + "]"
+                // Only port 0 may be there several times.
+                while !entries.insert(entry).inserted { entry += "'" }
+            }
+            for setting in section {
+                let key = setting.path.split(separator: ".").last ?? ""
+                named["\(entry).\(key)"] = setting.written
+            }
+        }
+        return named
+    }
+
+    /// The table that a key stands in: `storage`, `queue[/queue/a]`.
+    private static func entry(_ path: String) -> Substring {
+        guard let last = path.lastIndex(of: ".") else { return path[...] }
+        return path[..<last]
+    }
 
     /// This configuration with what a newer one can change while the daemon runs.
     func taking(_ newer: Configuration) -> Configuration {
@@ -202,8 +224,11 @@ extension Configuration {
         taken.log = newer.log
         taken.defaults = newer.defaults
         taken.defaults.storage = defaults.storage
-        for index in taken.listen.indices where newer.listen.indices.contains(index) {
-            taken.listen[index].take(newer.listen[index])
+        var others = newer.listen
+        for index in taken.listen.indices {
+            // What is said of another address is not for this listener.
+            guard let other = others.firstIndex(where: taken.listen[index].isSame) else { continue }
+            taken.listen[index].take(others.remove(at: other))
         }
         taken.queue = newer.queue.map { rule in
             let old = queue.first { $0.name == rule.name && $0.match == rule.match }
@@ -220,7 +245,7 @@ extension Configuration {
         _ old: [String: String],
         _ new: [String: String]
     ) -> Bool {
-        path.hasPrefix("listen[") && path.hasSuffix("].tls") && old[path] != nil && new[path] != nil
+        path.hasPrefix("listen[") && path.hasSuffix(".tls") && old[path] != nil && new[path] != nil
     }
 
     /// Whether a key can change while the daemon runs.
@@ -236,6 +261,10 @@ extension Configuration {
 }
 
 extension Configuration.Listen {
+    fileprivate func isSame(_ other: Self) -> Bool {
+        self.protocol == other.protocol && address == other.address
+    }
+
     /// Takes what can change while it listens; whether there is TLS at all cannot.
     fileprivate mutating func take(_ newer: Self) {
         origins = newer.origins

@@ -38,7 +38,14 @@ package final class FrameMemory {
 
     /// Notes that a connection's unfinished frame takes `new` bytes instead of `old`; false if it must
     /// not read on, until `resumeReading` is called.
-    func change(of receiver: any FrameReceiver, from old: Int, to new: Int) -> Bool {
+    ///
+    /// `mayBePreferred`: false for one that has not logged in, which might never finish its frame.
+    func change(
+        of receiver: any FrameReceiver,
+        from old: Int,
+        to new: Int,
+        mayBePreferred: Bool = true
+    ) -> Bool {
         let wasFull = isFull
         bytes += new - old
         // Nobody waits then.
@@ -51,7 +58,7 @@ package final class FrameMemory {
             passOn(receiver)
             return true
         }
-        if preferred == nil { preferred = receiver }
+        if preferred == nil, mayBePreferred { preferred = receiver }
         if preferred === receiver { return true }
         if !receiver.isWaitingForMemory { waiting.append(receiver) }
         return false

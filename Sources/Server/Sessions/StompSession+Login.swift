@@ -22,7 +22,7 @@ extension StompSession {
     func beginLogin(_ frame: StompFrame, version: StompVersion, heartBeat: HeartBeat) {
         let claim = LoginClaim(
             user: frame.string(.login),
-            passcode: frame.unescapedBytes(.passcode),
+            passcode: frame.unescapedBytes(.passcode).map(PasscodeHash.cut),
             certificateUser: certificateUser
         )
         var login = PendingLogin(
@@ -69,6 +69,7 @@ extension StompSession {
     func waitForLogin(_ login: PendingLogin) {
         self.login = login
         state = .loggingIn
+        releaseUnfinished()
         setPause(.login, true)
     }
 
@@ -151,13 +152,10 @@ extension StompSession {
     private func refuse(_ login: PendingLogin, _ reason: LoginRefusal) {
         let now = loop.now.monotonic
         let delay = loop.access.delayOfFailure(from: address, now: now)
-        loop.logger.notice(
-            "login refused",
-            metadata: [
-                LogKeys.user: "\(login.shownUser ?? "")", LogKeys.peer: "\(peer)",
-                LogKeys.reason: "\(reason.rawValue)",
-            ]
-        )
+        loop.logLoginRefusal([
+            LogKeys.user: "\(login.shownUser ?? "")", LogKeys.peer: "\(peer)",
+            LogKeys.reason: "\(reason.rawValue)",
+        ])
         let passed = now.since(login.began)
         let left = passed < delay ? delay.nanoseconds - passed.nanoseconds : 0
         runLater(.nanoseconds(Int64(left))) { [self] in
@@ -176,14 +174,15 @@ extension StompSession {
     }
 
     /// Refuses a connection past a limit of its user or its address.
-    func refuseForLimit(_ limit: String, _ value: Int, user: String?) {
+    func refuseForLimit(_ limit: String, _ value: Int, user: String?, whose: String = "The address")
+    {
         loop.access.stats.connectionsRefused += 1
         var metadata: Logger.Metadata = [
             LogKeys.peer: "\(peer)", LogKeys.reason: "\(limit) = \(value)",
         ]
         if let user { metadata[LogKeys.user] = "\(user)" }
         loop.logRefusal("connection refused", level: .notice, metadata)
-        let whose = user.map { "User \($0)" } ?? "The address"
+        let whose = user.map { "User \($0)" } ?? whose
         refuse(
             "too many connections",
             "\(whose) has as many connections as it may: \(limit) = \(value)."

@@ -57,7 +57,9 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     private(set) var session: SessionID?
     /// Who the session is; nil before it is connected.
     private(set) var identity: Identity?
-    /// Where the client comes from, as limits and delays count it.
+    /// Where the client comes from; the channel forgets it when it is closed.
+    private var remoteAddress: SocketAddress?
+    /// The same, as limits and delays count it.
     private(set) var address: AddressKey?
     private var isAddressCounted = false
     /// The login in hand.
@@ -91,6 +93,8 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     private var heartBeats: HeartBeatClock?
     /// When the state must have changed by.
     private var deadline: MonotonicTime
+    /// Bytes that were not written yet when it was looked last, once our side is closed.
+    private var lingeringBytes = Int.max
 
     init(loop: BrokerLoop, options: StompSessionOptions, handshake: Handshake? = nil) {
         self.loop = loop
@@ -117,12 +121,12 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         self.context = context
         loop.beginTurn()
         loop.add(self)
-        address = context.remoteAddress.flatMap(AddressKey.init)
+        remoteAddress = context.remoteAddress
+        address = remoteAddress.flatMap(AddressKey.init)
         deadline = loop.now.monotonic.advanced(by: options.connectTimeout)
         loop.tickWithin(tickInterval)
         if loop.connectionCount > options.connectionsMax {
-            let limit = "connections = \(options.connectionsMax)"
-            fail("too many connections", "The broker has as many as it may: \(limit).")
+            refuseForLimit("connections", options.connectionsMax, user: nil, whose: "The broker")
         } else if let address, !loop.access.admit(address) {
             refuseForLimit(
                 "connections_per_address",
@@ -269,7 +273,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         finish(context)
     }
 
-    var peer: String { context?.remoteAddress?.description ?? "unknown" }
+    var peer: String { remoteAddress?.shown ?? "unknown" }
 
     // MARK: Output
 
@@ -443,15 +447,26 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             return
         }
         if unfinishedBytes == 0 { unfinishedSince = loop.now.monotonic }
-        let mayGoOn = loop.frameMemory.change(of: self, from: unfinishedBytes, to: bytes)
+        let mayGoOn = loop.frameMemory.change(
+            of: self,
+            from: unfinishedBytes,
+            to: bytes,
+            mayBePreferred: state == .connected
+        )
         unfinishedBytes = bytes
         if !mayGoOn { setPause(.memory, true) }
     }
 
     private func forgetUnfinished() {
         parser.discard()
+        releaseUnfinished()
+    }
+
+    /// Takes what was counted off the account.
+    func releaseUnfinished() {
         loop.frameMemory.remove(self, bytes: unfinishedBytes)
         unfinishedBytes = 0
+        if isWaitingForMemory { setPause(.memory, false) }
     }
 
     var isWaitingForMemory: Bool { pause.contains(.memory) }
@@ -463,7 +478,9 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
 
     /// Ends a connection whose large frame does not come to its end while others wait for memory.
     private func tickUnfinished(_ now: MonotonicTime) {
-        guard loop.frameMemory.isFull, unfinishedBytes > FrameMemory.bytesFree, pause.isEmpty,
+        // A client that does not read what it gets holds up its own frame; the other pauses are ours.
+        guard loop.frameMemory.isFull, unfinishedBytes > FrameMemory.bytesFree,
+            pause.subtracting(.outbound).isEmpty,
             now.since(unfinishedSince) > options.frameTimeMax
         else { return }
         fail(
@@ -576,6 +593,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             tickHeartBeats(now)
             tickUnfinished(now)
         case .draining, .lingering:
+            if state == .lingering { lookAtOutput(now) }
             if now >= deadline { context?.close(promise: nil) }
             return options.lingerTime
         case .closed:
@@ -583,6 +601,23 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         }
         return tickInterval
     }
+
+    /// Gives a client that still reads the time to read all.
+    private func lookAtOutput(_ now: MonotonicTime) {
+        guard let context else { return }
+        let left = bufferedByteCount(context)
+        if left == 0, lingeringBytes > 0 {
+            lingeringBytes = 0
+            deadline = now.advanced(by: options.lingerTime)
+        } else if left > 0, lingeringBytes == .max || left + Self.progressBytesMin <= lingeringBytes
+        {
+            lingeringBytes = left
+            deadline = now.advanced(by: options.drainTime)
+        }
+    }
+
+    /// What a client must have read within `drainTime` to be given more of it.
+    private static let progressBytesMin = 32 << 10
 
     /// Ends a connection that did not get as far as its CONNECT.
     private func giveUpWaiting() {

@@ -29,7 +29,7 @@ package struct StompSessionOptions: Sendable {
     /// Bytes that may wait behind a CONNECT until its login was checked.
     ///
     /// As much as is read before reading stops; a client should wait for CONNECTED anyway.
-    package var waitingLoginBytesMax = 256 << 10
+    package var waitingLoginBytesMax = 64 << 10
     /// The `server` header of CONNECTED.
     package var serverName = "radiator"
 

@@ -11,11 +11,14 @@ enum TLSFailure {
         ("PROTOCOL_VERSION", "the client speaks neither TLS 1.2 nor 1.3"),
         ("NO_SHARED_CIPHER", "the client offers no cipher that is allowed"),
         ("PEER_DID_NOT_RETURN_A_CERTIFICATE", "the client shows no certificate"),
-        ("CERTIFICATE_VERIFY_FAILED", "client_ca does not vouch for the client's certificate"),
+        (
+            "CERTIFICATE_VERIFY_FAILED",
+            "client_ca does not vouch for the client's certificate, or that has expired"
+        ),
         // OpenSSL's clients send this alert unencrypted, where TLS 1.3 expects it encrypted.
         (
             "BAD_PACKET_LENGTH",
-            "the client gave up, probably because it does not trust this certificate's issuer"
+            "the client gave up; probably it does not accept this certificate's issuer, name or date"
         ),
         ("ALERT_UNKNOWN_CA", "the client does not trust this certificate's issuer"),
         ("ALERT_CERTIFICATE_UNKNOWN", "the client does not accept this certificate"),

@@ -86,6 +86,14 @@ struct TLSFiles {
         return try NIOSSLContext(configuration: configuration)
     }
 
+    /// The seconds since 1970 at which the certificate begins and ends.
+    var validity: ClosedRange<Int>? {
+        guard let first = chain.first, first.notValidBefore <= first.notValidAfter else {
+            return nil
+        }
+        return first.notValidBefore...first.notValidAfter
+    }
+
     // MARK: Reading
 
     private static func certificates(

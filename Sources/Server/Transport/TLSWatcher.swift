@@ -25,7 +25,7 @@ final class TLSWatcher: ChannelInboundHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        peer = context.remoteAddress?.description ?? peer
+        peer = context.remoteAddress?.shown ?? peer
         context.fireChannelActive()
     }
 

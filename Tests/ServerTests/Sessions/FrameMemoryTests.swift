@@ -17,8 +17,18 @@ struct FrameMemoryTests {
         }
 
         /// As a connection does it: told to wait, it does not read.
-        func change(in memory: FrameMemory, from old: Int, to new: Int) -> Bool {
-            let goesOn = memory.change(of: self, from: old, to: new)
+        func change(
+            in memory: FrameMemory,
+            from old: Int,
+            to new: Int,
+            mayBePreferred: Bool = true
+        ) -> Bool {
+            let goesOn = memory.change(
+                of: self,
+                from: old,
+                to: new,
+                mayBePreferred: mayBePreferred
+            )
             if !goesOn { isWaitingForMemory = true }
             return goesOn
         }
@@ -62,6 +72,17 @@ struct FrameMemoryTests {
         memory.remove(receivers[3], bytes: large)
         #expect(receivers.map(\.resumedCount) == [1, 0, 0, 1])
         #expect(!memory.isFull)
+    }
+
+    @Test("one that has not logged in waits for others, never they for it")
+    func notLoggedIn() {
+        let memory = makeMemory()
+        let receivers = (0..<4).map { _ in Receiver() }
+        let goesOn = receivers.indices.map {
+            receivers[$0].change(in: memory, from: 0, to: large, mayBePreferred: $0 != 2)
+        }
+        #expect(goesOn == [true, true, false, true])
+        #expect(receivers[3].change(in: memory, from: large, to: 2 * large))
     }
 
     @Test("one that leaves while it waits is not resumed")
@@ -111,6 +132,32 @@ struct FrameMemoryTests {
             for producer in producers { producer.channel.writeAndFlush(rest, promise: nil) }
             for producer in producers { try await producer.expectReceipt("r") }
             #expect(try await broker.onLoop { $0.loop.frameMemory.bytes } == 0)
+        }
+    }
+
+    @Test("who does not read what he gets holds nobody up for longer than others")
+    func deafHolder() async throws {
+        var options = StompSessionOptions()
+        options.connectTimeout = .milliseconds(400)
+        options.frameTimeMax = .milliseconds(200)
+        options.outboundBytesMax = 1000
+        try await withBroker(options: options) { broker in
+            try await broker.onLoop { $0.loop.frameMemory.bytesMax = 100 << 10 }
+            let deaf = try await broker.client(.v12)
+            try await deaf.channel.setOption(.autoRead, value: false).get()
+            let half = String(repeating: "x", count: 128 << 10)
+            let head = "SEND\ndestination:/queue/a\nreceipt:r\ncontent-length:262144\n\n"
+            try await deaf.send(
+                "SUBSCRIBE\nid:s\ndestination:/topic/t\nack:auto\n\n\0" + head + half
+            )
+            let good = try await broker.client(.v12)
+            // More than the sockets between them hold.
+            let large = String(repeating: "y", count: 60 << 10)
+            for _ in 0..<100 {
+                try await good.send("SEND\ndestination:/topic/t\n\n\(large)\0")
+            }
+            good.channel.writeAndFlush(ByteBuffer(string: head + half + half + "\0"), promise: nil)
+            try await good.expectReceipt("r")
         }
     }
 
