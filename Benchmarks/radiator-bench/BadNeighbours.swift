@@ -83,7 +83,7 @@ final class BadNeighbours: Sendable {
         let publisher = try open(connect, reads: true).wait()
         let held = held
         loop.execute { held.value.channels.append(publisher) }
-        goOn(publisher, round: 0)
+        goOn(publisher, since: .now(), done: 0)
     }
 
     /// Ends all of them; returns how many connections came and went.
@@ -115,26 +115,29 @@ final class BadNeighbours: Sendable {
             }
     }
 
-    private func goOn(_ publisher: any Channel, round: Int) {
+    /// As many as are due by now, also when this thread had to wait for its turn.
+    private func goOn(_ publisher: any Channel, since begin: NIODeadline, done: Int) {
         let held = held
         loop.scheduleTask(in: .milliseconds(20)) { [self] in
             guard held.value.isGoingOn else { return }
+            let seconds = Double((NIODeadline.now() - begin).nanoseconds) / 1e9
+            let due = max(done, Int(seconds * Double(Self.perSecond)))
             let body = String(repeating: "x", count: 1000)
             let message = "SEND\ndestination:/topic/flood\ncontent-length:1000\n\n\(body)\0"
-            for index in 0..<Self.perSecond / 50 {
+            for index in done..<due {
                 publisher.writeAndFlush(ByteBuffer(string: message), promise: nil)
                 let bombs = [
                     "CONNECT\na:" + String(repeating: "b", count: 70_000) + "\n\n\0",
                     Wire.stompConnect + "NONSENSE\n\n\0", "GET / HTTP/1.1\r\n\r\n", "",
                 ]
-                open(bombs[(round + index) % bombs.count], reads: true).whenSuccess { channel in
+                open(bombs[index % bombs.count], reads: true).whenSuccess { channel in
                     held.value.badConnections += 1
                     channel.eventLoop.scheduleTask(in: .milliseconds(50)) {
                         channel.close(promise: nil)
                     }
                 }
             }
-            goOn(publisher, round: round + 1)
+            goOn(publisher, since: begin, done: due)
         }
     }
 }
