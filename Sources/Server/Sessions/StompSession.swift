@@ -443,9 +443,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     /// Accounts for the frame that is under way.
     private func countUnfinished() {
         let bytes = parser.unfinishedByteCount
-        guard bytes != unfinishedBytes, state == .awaitingConnect || state == .connected else {
-            return
-        }
+        guard bytes != unfinishedBytes, takesFrames else { return }
         if unfinishedBytes == 0 { unfinishedSince = loop.now.monotonic }
         let mayGoOn = loop.frameMemory.change(
             of: self,
