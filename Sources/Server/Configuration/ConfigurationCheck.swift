@@ -197,11 +197,6 @@ struct ConfigurationCheck {
                         report(at: "\(place).\(problem.key)", problem.text)
                     }
                 }
-            case .later:
-                report(
-                    at: place,
-                    "key \"\(name)\" is known, but not supported by this version"
-                )
             }
         }
     }
@@ -232,8 +227,6 @@ struct ConfigurationCheck {
                 report(variable, "a table cannot be set by the environment; set it in the file")
             case .list:
                 report(variable, "a list cannot be set by the environment; set it in the file")
-            case .later:
-                report(variable, "is known, but not supported by this version")
             }
         }
     }
@@ -255,7 +248,7 @@ struct ConfigurationCheck {
                 report(variable, "\(section.header) cannot be set by the environment")
                 continue
             }
-            let known = (section.supported + section.later).map { $0.uppercased() }
+            let known = section.supported.map { $0.uppercased() }
             guard !known.contains(key) else { continue }
             let prefix = Self.environmentPrefix + section.name.uppercased() + "_"
             report(

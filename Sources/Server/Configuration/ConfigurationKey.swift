@@ -11,8 +11,6 @@ struct ConfigurationKey<Target> {
         /// A table within the section, which the environment cannot override: what is wrong with it,
         /// each at a key of it or, with "", at the table.
         case table((ConfigurationValue, inout Target) -> [(key: String, text: String)])
-        /// A key of a later version.
-        case later
     }
 
     let name: String
@@ -21,11 +19,6 @@ struct ConfigurationKey<Target> {
     let written: (Target) -> String?
     /// Whether the empty text is a value of its own.
     var showsEmpty = false
-
-    /// A key that is planned, and no misspelling.
-    static func later(_ name: String) -> Self {
-        Self(name: name, reading: .later, written: { _ in nil })
-    }
 
     /// A value that `parse` understands; `expected` says in words what that is.
     static func value<Field: ConfigurationWritten>(

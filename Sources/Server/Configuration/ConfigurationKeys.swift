@@ -261,8 +261,6 @@ enum ConfigurationKeys {
         let isList: Bool
         /// Keys that this version supports.
         let supported: [String]
-        /// Keys of a later version.
-        let later: [String]
 
         /// As the file spells it.
         var header: String { isList ? "[[\(name)]]" : "[\(name)]" }
@@ -274,8 +272,7 @@ enum ConfigurationKeys {
         ) {
             self.name = name
             self.isList = isList
-            supported = keys.filter { !$0.isLater }.map(\.name)
-            later = keys.filter(\.isLater).map(\.name)
+            supported = keys.map(\.name)
         }
     }
 
@@ -289,14 +286,5 @@ enum ConfigurationKeys {
             Section("limits", limits), Section("auth", auth),
             Section("permit", isList: true, permit), Section("log", log),
         ]
-    }
-}
-
-extension ConfigurationKey {
-    fileprivate var isLater: Bool {
-        switch reading {
-        case .later: true
-        case .value, .list, .table: false
-        }
     }
 }
