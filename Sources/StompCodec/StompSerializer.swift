@@ -54,6 +54,9 @@ package struct StompMessageHead: Sendable {
 
 /// Writes the server's frames, for a client of one version, to the end of a buffer.
 ///
+/// A line end follows each frame's NUL: all versions allow it, other brokers send it, and there are
+/// clients that wait for it.
+///
 /// MESSAGE and RECEIPT allocate nothing but what the buffer grows by.
 package struct StompSerializer: Sendable {
     /// Nil before CONNECT: then nothing is escaped.
@@ -77,7 +80,7 @@ package struct StompSerializer: Sendable {
     package func writeConnected(_ connected: StompConnected, into out: inout ByteBuffer) {
         out.writeString("CONNECTED\nversion:\((version ?? .v10).rawValue)\n")
         out.writeString("heart-beat:\(connected.heartBeat.headerValue)\n")
-        out.writeString("session:\(connected.session)\nserver:\(connected.server)\n\n\0")
+        out.writeString("session:\(connected.session)\nserver:\(connected.server)\n\n\0\n")
     }
 
     /// RECEIPT.
@@ -87,7 +90,7 @@ package struct StompSerializer: Sendable {
         out.write(upTo: id.byteCount + Self.receiptBytesMax) { cursor in
             cursor.append("RECEIPT\nreceipt-id:")
             cursor.append(id)
-            cursor.append("\n\n\0")
+            cursor.append("\n\n\0\n")
         }
     }
 
@@ -104,7 +107,7 @@ package struct StompSerializer: Sendable {
         let body = error.explanation + "\n"
         out.writeString("\ncontent-type:text/plain\ncontent-length:\(body.utf8.count)\n\n")
         out.writeString(body)
-        out.writeInteger(UInt8(0))
+        writeMessageEnd(into: &out)
     }
 
     /// The beginning of every MESSAGE for one subscription and destination; keep it.
@@ -133,10 +136,11 @@ package struct StompSerializer: Sendable {
         into out: inout ByteBuffer
     ) {
         let bodyByteCount = body.readableBytes
-        out.write(upTo: Self.headCapacity(head, headers) + bodyByteCount + 1) { cursor in
+        out.write(upTo: Self.headCapacity(head, headers) + bodyByteCount + 2) { cursor in
             append(head, headers, bodyByteCount, to: &cursor)
             cursor.append(body.readableBytesSpan)
             cursor.append(0)
+            cursor.append(.lineFeed)
         }
     }
 
@@ -154,7 +158,7 @@ package struct StompSerializer: Sendable {
 
     /// What follows a body.
     package func writeMessageEnd(into out: inout ByteBuffer) {
-        out.writeInteger(UInt8(0))
+        out.writeMultipleIntegers(UInt8(0), UInt8.lineFeed)
     }
 
     @inline(__always)

@@ -36,6 +36,7 @@ class Parser:
     def __init__(self):
         self.pending = bytearray()
         self.beats = 0
+        self.is_line_end_due = False
 
     def feed(self, data):
         self.pending += data
@@ -43,7 +44,9 @@ class Parser:
         while True:
             while start < len(self.pending) and self.pending[start] == 10:
                 start += 1
-                self.beats += 1
+                self.beats += not self.is_line_end_due
+                self.is_line_end_due = False
+            assert not self.is_line_end_due or start == len(self.pending), "a line end is missing"
             head_end = self.pending.find(b"\n\n", start)
             if head_end < 0:
                 break
@@ -63,6 +66,7 @@ class Parser:
             body = bytes(self.pending[body_start:body_end])
             frames.append(Frame(command, headers, body))
             start = body_end + 1
+            self.is_line_end_due = True
         del self.pending[:start]
         return frames
 

@@ -51,7 +51,7 @@ async function run() {
   socket.send(new Blob([head, body, new Uint8Array(1)]))
   const binary = new Uint8Array(await socket.next())
   const start = new TextDecoder("latin1").decode(binary).indexOf("\\n\\n") + 2
-  events.binary = binary.length === start + body.length + 1
+  events.binary = binary.length === start + body.length + 2
     && body.every((byte, index) => binary[start + index] === byte)
   socket.send(frame("DISCONNECT", {receipt: "bye"}))
   events.bye = await socket.next()
@@ -82,10 +82,10 @@ def browser(environment):
     assert "failure" not in events, events
     assert events["opened"] == "open" and events["protocol"] == "v12.stomp", events
     assert events["connected"].startswith("CONNECTED\nversion:1.2\n"), events
-    assert events["subscribed"] == "RECEIPT\nreceipt-id:subscribed\n\n\0", events
+    assert events["subscribed"] == "RECEIPT\nreceipt-id:subscribed\n\n\0\n", events
     assert events["text"].startswith("MESSAGE\n"), events
-    assert events["text"].endswith("\n\ntränen \u20ac\0"), events
-    assert events["acked"] == "RECEIPT\nreceipt-id:acked\n\n\0", events
+    assert events["text"].endswith("\n\ntränen \u20ac\0\n"), events
+    assert events["acked"] == "RECEIPT\nreceipt-id:acked\n\n\0\n", events
     assert events["binary"] is True, events
     assert "bye" in events["bye"], events
     assert events["closed"] == {"code": 1000, "wasClean": True}, events

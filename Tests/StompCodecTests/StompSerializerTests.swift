@@ -43,7 +43,7 @@ struct StompSerializerTests {
         )
         #expect(
             text == "MESSAGE\nsubscription:s1\ndestination:/queue/a\\cb\n"
-                + "message-id:7-18446744073709551615\nack:3-100\ncontent-length:3\nx:\\c\n\na\0b\0"
+                + "message-id:7-18446744073709551615\nack:3-100\ncontent-length:3\nx:\\c\n\na\0b\0\n"
         )
     }
 
@@ -57,14 +57,14 @@ struct StompSerializerTests {
         )
         #expect(
             text == "MESSAGE\ndestination:/queue/a:b\n"
-                + "message-id:7-18446744073709551615\ncontent-length:0\nx::\n\n\0"
+                + "message-id:7-18446744073709551615\ncontent-length:0\nx::\n\n\0\n"
         )
     }
 
     @Test("a message that came back says so")
     func redelivered() {
         let text = message(.v11, redeliveries: 2, body: "x")
-        #expect(text.contains("\ncontent-length:1\nredelivered:true\ndelivery-count:3\n\nx\0"))
+        #expect(text.contains("\ncontent-length:1\nredelivered:true\ndelivery-count:3\n\nx\0\n"))
     }
 
     @Test("what is serialized parses again", arguments: StompVersion.allCases)
@@ -86,7 +86,7 @@ struct StompSerializerTests {
             ByteBuffer(string: "a\\cb").readableBytesSpan,
             into: &out
         )
-        #expect(String(buffer: out) == "RECEIPT\nreceipt-id:a\\cb\n\n\0")
+        #expect(String(buffer: out) == "RECEIPT\nreceipt-id:a\\cb\n\n\0\n")
     }
 
     @Test("CONNECTED names version, heart-beat, session and server")
@@ -99,7 +99,7 @@ struct StompSerializerTests {
         )
         #expect(
             String(buffer: out)
-                == "CONNECTED\nversion:1.1\nheart-beat:10000,5000\nsession:s-1\nserver:radiator/1\n\n\0"
+                == "CONNECTED\nversion:1.1\nheart-beat:10000,5000\nsession:s-1\nserver:radiator/1\n\n\0\n"
         )
     }
 
@@ -115,7 +115,7 @@ struct StompSerializerTests {
         #expect(
             String(buffer: out)
                 == "ERROR\nmessage:bad\\c \\n\nreceipt-id:r\ncontent-type:text/plain\n"
-                + "content-length:9\n\nBecause.\n\0"
+                + "content-length:9\n\nBecause.\n\0\n"
         )
         error.listsVersions = true
         error.receiptID = nil

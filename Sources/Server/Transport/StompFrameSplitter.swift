@@ -5,7 +5,8 @@ import NIOCore
 /// It reads only what the serializer wrote: heads come in one piece, and a body that may hold a NUL
 /// has its `content-length` before all headers of clients.
 struct StompFrameSplitter {
-    /// Bytes of the open frame still to come, its NUL included; 0 between frames.
+    /// Bytes of the open frame still to come, its NUL and the line end behind it included; 0 between
+    /// frames.
     private var left = 0
 
     /// Takes the next frame off, or the next part of one.
@@ -33,7 +34,7 @@ struct StompFrameSplitter {
             while end < bytes.byteCount, byte(bytes, end) != lineFeed { end += 1 }
             if end == start {
                 let body = start + 1
-                return body + (bodyByteCount ?? textLength(bytes, from: body)) + 1
+                return body + (bodyByteCount ?? textLength(bytes, from: body)) + 2
             }
             if bodyByteCount == nil { bodyByteCount = number(bytes, start, end) }
             start = end + 1

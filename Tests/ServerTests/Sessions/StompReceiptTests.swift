@@ -123,7 +123,7 @@ struct StompReceiptTests {
         var expected = ""
         for number in 0..<5000 {
             queue.append(ByteBuffer(string: "id-\(number)"), when: AppendID(UInt64(number / 10)))
-            expected += "RECEIPT\nreceipt-id:id-\(number)\n\n\0"
+            expected += "RECEIPT\nreceipt-id:id-\(number)\n\n\0\n"
             if number % 7 == 0 {
                 queue.release(
                     through: AppendID(UInt64(number / 20)),

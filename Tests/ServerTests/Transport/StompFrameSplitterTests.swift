@@ -65,7 +65,7 @@ import Testing
     @Test("a body that is written apart belongs to its frame")
     func apart() {
         let message = frames(bodyByteCount: 1000)[3]
-        let bodyStart = message.readableBytes - 1001
+        let bodyStart = message.readableBytes - 1002
         var splitter = StompFrameSplitter()
         var found: [(ByteBuffer, Bool)] = []
         for range in [0..<bodyStart, bodyStart..<(bodyStart + 1000)] {
@@ -73,9 +73,9 @@ import Testing
             while let piece = splitter.next(&part) { found.append((piece.part, piece.isEnd)) }
         }
         #expect(found.map(\.1) == [false, false])
-        var end = ByteBuffer(string: "\0\nRECEIPT\nreceipt-id:r\n\n\0")
+        var end = ByteBuffer(string: "\0\n\nRECEIPT\nreceipt-id:r\n\n\0\n")
         while let piece = splitter.next(&end) { found.append((piece.part, piece.isEnd)) }
         #expect(found.map(\.1) == [false, false, true, true, true])
-        #expect(found.map(\.0.readableBytes) == [bodyStart, 1000, 1, 1, 23])
+        #expect(found.map(\.0.readableBytes) == [bodyStart, 1000, 2, 1, 24])
     }
 }
