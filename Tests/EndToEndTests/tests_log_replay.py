@@ -173,6 +173,13 @@ def replay_retained(environment):
     daemon.stop()
 
 
+def catches(pid, number):
+    """True once a process has a handler for a signal."""
+    with open(f"/proc/{pid}/status") as status:
+        mask = next(line.split()[1] for line in status if line.startswith("SigCgt:"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
 @test("a replay stopped by Ctrl-C goes on behind its last receipt: nothing is missing or doubled")
 def replay_interrupted(environment):
     data = mixed_store(environment, fill=3000)
@@ -182,6 +189,7 @@ def replay_interrupted(environment):
     while True:
         child = replay(environment, *arguments, *after)
         if rounds < 3:
+            until(lambda: catches(child.pid, signal.SIGINT), what="the handler of Ctrl-C")
             time.sleep(0.15)
             child.send_signal(signal.SIGINT)
         output, errors = child.communicate(timeout=60)
