@@ -114,6 +114,8 @@ package enum Effect: Sendable {
     case fail(SessionID, BrokerError)
     /// Stop (true) or resume (false) reading from all senders.
     case holdReading(Bool)
+    /// Messages of a queue are to become dead letters and cannot, for this reason; nil: they can again.
+    case deadLettersHeld(queue: String, reason: String?)
     /// The store has ended; the process must.
     case storeFailed(String)
 }

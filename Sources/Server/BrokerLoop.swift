@@ -154,6 +154,7 @@ package final class BrokerLoop {
             case .deliver(let delivery): sessions[delivery.session]?.deliver(delivery)
             case .fail(let session, let error): sessions[session]?.fail(error)
             case .holdReading(let isHeld): holdReading(isHeld)
+            case .deadLettersHeld(let queue, let reason): logDeadLetters(queue, reason)
             case .storeFailed(let reason): onStoreFailed(reason)
             }
         }
@@ -167,6 +168,17 @@ package final class BrokerLoop {
         swap(&changed, &flushing)
         for client in flushing { client.endTurn() }
         flushing.removeAll(keepingCapacity: true)
+    }
+
+    private func logDeadLetters(_ queue: String, _ reason: String?) {
+        guard let reason else {
+            logger.warning("dead letters go on", metadata: [LogKeys.destination: "\(queue)"])
+            return
+        }
+        logger.warning(
+            "dead letters wait",
+            metadata: [LogKeys.destination: "\(queue)", LogKeys.reason: "\(reason)"]
+        )
     }
 
     private func holdReading(_ isHeld: Bool) {

@@ -18,6 +18,8 @@ final class BrokerHarness {
     var storeReports = true
     private(set) var failures: [SessionID: BrokerError] = [:]
     private(set) var holds: [Bool] = []
+    /// Queues whose dead letters wait, with the reason, or go on.
+    private(set) var heldLetters: [String] = []
     private(set) var storeFailure: String?
     private var milliseconds: UInt64 = 1_000
     /// How far the wall clock is ahead.
@@ -275,6 +277,8 @@ final class BrokerHarness {
                 touched.append(delivery.session)
             case .fail(let session, let error): failures[session] = error
             case .holdReading(let hold): holds.append(hold)
+            case .deadLettersHeld(let queue, let reason):
+                heldLetters.append("\(queue): \(reason ?? "none")")
             case .storeFailed(let reason): storeFailure = reason
             }
         }

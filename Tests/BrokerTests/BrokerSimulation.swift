@@ -450,7 +450,7 @@ final class BrokerSimulation {
                 try model.delivered(delivery, from: broker.name(of: delivery.destination))
             case .fail(let session, let error):
                 throw Violation("\(session) was told to go: \(error)")
-            case .holdReading: break
+            case .holdReading, .deadLettersHeld: break
             case .storeFailed: ended = true
             }
         }

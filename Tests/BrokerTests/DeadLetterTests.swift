@@ -119,6 +119,7 @@ struct DeadLetterTests {
         try broker.nack(client, "2", requeue: false)
         #expect(broker.depth("/queue/a") == 1)
         #expect(broker.received(client) == ["1", "2"])
+        #expect(broker.heldLetters == ["/queue/a: queue /queue/dead is full: max_messages = 1"])
         let reader = try broker.connect()
         try broker.subscribe(reader, "/queue/dead")
         #expect(broker.received(reader) == ["1"])
@@ -126,6 +127,7 @@ struct DeadLetterTests {
         broker.advance(milliseconds: 11_000)
         #expect(broker.received(reader) == ["2"])
         #expect(broker.depth("/queue/a") == 0)
+        #expect(broker.heldLetters.last == "/queue/a: none" && broker.heldLetters.count == 2)
     }
 
     @Test("a second death takes the place of the first in the headers, and is counted")

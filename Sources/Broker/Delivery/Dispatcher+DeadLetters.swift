@@ -26,8 +26,7 @@ extension Dispatcher {
             deliveries: item.deliveryCount,
             at: now.wall
         )
-        guard let target = deadLetterQueue(of: queue), refusal(letter.byteCount, of: target) == nil
-        else {
+        guard let target = openDeadLetterQueue(of: queue, bytes: letter.byteCount) else {
             setAside(item, of: queue)
             return
         }
@@ -41,7 +40,21 @@ extension Dispatcher {
         guard queue.policy.deadLettersExpired, !queue.policy.deadLetter.isEmpty,
             queue.policy.deadLetter != queue.name
         else { return false }
-        return deadLetterQueue(of: queue).map { refusal(0, of: $0) != nil } ?? true
+        return openDeadLetterQueue(of: queue, bytes: 0) == nil
+    }
+
+    /// The dead-letter queue if it takes a message of this size now; the operator is told when it
+    /// begins to refuse them and when it takes them again.
+    private func openDeadLetterQueue(of queue: Queue, bytes: Int) -> Queue? {
+        let target = deadLetterQueue(of: queue)
+        let reason =
+            target.map { refusal(bytes, of: $0)?.text }
+            ?? "\(queue.policy.deadLetter) is no queue and cannot be made one"
+        if queue.holdsDeadLetters != (reason != nil) {
+            queue.holdsDeadLetters = reason != nil
+            effects.append(.deadLettersHeld(queue: queue.name, reason: reason))
+        }
+        return reason == nil ? target : nil
     }
 
     private func settle(_ item: FetchedMessage, of queue: Queue, _ reason: SettleReason) {

@@ -91,6 +91,8 @@ final class Queue {
     private var marks = Deque<DurabilityMark>()
 
     var waiting = WaitingLine()
+    /// Its dead letters wait: their queue takes none.
+    var holdsDeadLetters = false
     /// It is served once what is going on is done.
     var isDeferred = false
     var subscriberCount = 0
