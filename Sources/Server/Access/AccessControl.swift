@@ -36,11 +36,19 @@ final class AccessControl {
     private var addresses = Counts<AddressKey>()
     private var users = Counts<String>()
     private var delays = LoginDelays()
-    private var line: LoginLine
+    /// Logins that the quick hash may answer: who was here before does not wait for strangers, not even
+    /// for those behind the same address.
+    private var quickLine: LoginLine
+    private var slowLine: LoginLine
+    /// Logins of the quick line that were taken since one of the other.
+    private var quickCount = 0
     private var running: LoginTicket?
     /// Passcodes that were right lately, by user.
     private var known: [String: PasscodeJob.Known] = [:]
     private var quickSetting: String?
+
+    /// Quick hashes before a slow one gets its turn: together they take about as long.
+    private static let quickCountMax = 50
 
     init(
         _ rules: AccessRules,
@@ -53,7 +61,8 @@ final class AccessControl {
         self.limits = limits
         self.eventLoop = eventLoop
         self.logger = logger
-        line = LoginLine(max: waitingMax)
+        quickLine = LoginLine(max: waitingMax)
+        slowLine = LoginLine(max: waitingMax)
     }
 
     /// Takes changed rules; whoever is connected is to be looked at again.
@@ -77,8 +86,8 @@ final class AccessControl {
 
     // MARK: Logins
 
-    /// How many logins may wait.
-    var waitingMax: Int { line.max }
+    /// How many logins may wait in either line.
+    var waitingMax: Int { slowLine.max }
 
     /// Counts a login that failed; returns how long its answer waits, from when it was received.
     func delayOfFailure(from address: AddressKey?, now: MonotonicTime) -> Interval {
@@ -96,7 +105,8 @@ final class AccessControl {
         whenDone: @escaping (LoginOutcome) -> Void
     ) -> LoginTicket? {
         let ticket = LoginTicket(check, address, whenDone: whenDone)
-        let loser = line.add(ticket)
+        ticket.isQuick = isRemembered(check)
+        let loser = ticket.isQuick ? quickLine.add(ticket) : slowLine.add(ticket)
         if loser === ticket { return nil }
         loser?.finish(.crowded)
         startNext()
@@ -108,7 +118,7 @@ final class AccessControl {
         if ticket === running {
             ticket.giveUp()
         } else if !ticket.isCancelled {
-            line.cancel(ticket)
+            if ticket.isQuick { quickLine.cancel(ticket) } else { slowLine.cancel(ticket) }
         }
     }
 
@@ -116,13 +126,11 @@ final class AccessControl {
     var isBusy: Bool { running != nil }
 
     private func startNext() {
-        guard running == nil, let ticket = line.next() else { return }
-        guard let check = ticket.takeCheck() else { return }
+        guard running == nil, let ticket = nextTicket(), let check = ticket.check else { return }
         do throws(PasscodeHashError) {
             let setting = try quick()
             running = ticket
-            let known = check.user.flatMap { self.known[$0] }
-            let job = PasscodeJob(check: check, known: known, quickSetting: setting)
+            let job = PasscodeJob(check: check, step: step(ticket, check), quickSetting: setting)
             NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { job.run() }
                 .assumeIsolated()
                 .whenComplete { [self] result in finished(ticket, check.user, result) }
@@ -130,6 +138,32 @@ final class AccessControl {
             fail(ticket, error.text)
             startNext()
         }
+    }
+
+    private func isRemembered(_ check: PasscodeCheck) -> Bool {
+        check.user.map { known[$0]?.hash == check.hash } ?? false
+    }
+
+    private func nextTicket() -> LoginTicket? {
+        if quickCount < Self.quickCountMax, let ticket = quickLine.next() {
+            quickCount += 1
+            return ticket
+        }
+        quickCount = 0
+        return slowLine.next() ?? quickLine.next()
+    }
+
+    private func step(_ ticket: LoginTicket, _ check: PasscodeCheck) -> PasscodeJob.Step {
+        if ticket.isQuick, let user = check.user, let known = known[user] { return .quick(known) }
+        return .slow(quickHash: ticket.quickHash)
+    }
+
+    /// Has a login wait for the slow hash whose passcode is not the one that is remembered.
+    private func waitOn(_ ticket: LoginTicket, _ quickHash: String) {
+        guard !ticket.isCancelled else { return }
+        ticket.isQuick = false
+        ticket.quickHash = quickHash
+        slowLine.add(ticket)?.finish(.crowded)
     }
 
     private func quick() throws(PasscodeHashError) -> String {
@@ -153,6 +187,7 @@ final class AccessControl {
             }
             ticket.finish(.right(user: user, hash: passcode.hash))
         case .success(.wrong): ticket.finish(.wrong)
+        case .success(.unknown(let quickHash)): waitOn(ticket, quickHash)
         case .success(.failed(let reason)): fail(ticket, reason)
         case .failure(let error): fail(ticket, "\(error)")
         }

@@ -6,8 +6,12 @@ import DequeModule
 /// Confinement: broker loop.
 final class LoginTicket {
     let address: AddressKey?
-    /// Nil once it has been taken up or given up.
+    /// Nil once it has been answered or given up.
     private(set) var check: PasscodeCheck?
+    /// True while it waits for the quick hash only.
+    var isQuick = false
+    /// What the quick hash was, which was not the one that is remembered.
+    var quickHash: String?
     /// Told once, unless the login is given up before.
     private var whenDone: ((LoginOutcome) -> Void)?
 
@@ -27,15 +31,9 @@ final class LoginTicket {
     /// True if nobody wants to know any more.
     var isCancelled: Bool { whenDone == nil }
 
-    /// Hands over what is to be checked.
-    func takeCheck() -> PasscodeCheck? {
-        defer { check = nil }
-        return check
-    }
-
     func finish(_ outcome: LoginOutcome) {
         let tell = whenDone
-        whenDone = nil
+        giveUp()
         tell?(outcome)
     }
 }
@@ -80,15 +78,14 @@ struct LoginLine {
         var loser: LoginTicket?
         if count >= max {
             // Only then, and over no more addresses than logins may wait.
+            if cancelledCount > 0 { forgetCancelled() }
             let own = lines[ticket.address]?.count ?? 0
             let longest = lines.max { $0.value.count < $1.value.count }
             guard let longest, longest.value.count > own + 1,
-                let last = lines[longest.key]?.last(where: { !$0.isCancelled })
+                let last = lines[longest.key]?.popLast()
             else { return ticket }
             loser = last
-            lines[longest.key]?.removeAll { $0 === last }
             count -= 1
-            forgetEmpty(longest.key)
         }
         if lines[ticket.address] == nil { turns.append(ticket.address) }
         lines[ticket.address, default: []].append(ticket)
@@ -123,16 +120,13 @@ struct LoginLine {
         ticket.giveUp()
         count -= 1
         cancelledCount += 1
-        guard cancelledCount > count + Self.cancelledMin else { return }
+        if cancelledCount > count + Self.cancelledMin { forgetCancelled() }
+    }
+
+    private mutating func forgetCancelled() {
         for address in Array(lines.keys) { lines[address]?.removeAll(where: \.isCancelled) }
         lines = lines.filter { !$0.value.isEmpty }
         turns.removeAll { lines[$0] == nil }
         cancelledCount = 0
-    }
-
-    private mutating func forgetEmpty(_ address: AddressKey?) {
-        guard lines[address]?.isEmpty ?? true else { return }
-        lines[address] = nil
-        turns.removeAll { $0 == address }
     }
 }

@@ -25,6 +25,10 @@ package final class FrameMemory {
     package var bytesMax = 256 << 20
     /// The sum over all connections.
     package private(set) var bytes = 0
+    /// What waits behind logins that are being checked.
+    ///
+    /// Apart from the frames: strangers must not make senders wait.
+    package private(set) var keptBytes = 0
     private var waiting = Deque<any FrameReceiver>()
     /// The one that may go on although there is too much already.
     private var preferred: (any FrameReceiver)?
@@ -62,6 +66,17 @@ package final class FrameMemory {
         if preferred === receiver { return true }
         if !receiver.isWaitingForMemory { waiting.append(receiver) }
         return false
+    }
+
+    /// All that may wait behind logins, as a part of `bytesMax`.
+    var keptBytesMax: Int { bytesMax / 4 }
+
+    /// Notes that `new` bytes wait behind a login instead of `old`; false, and nothing noted, if
+    /// that is too much for all logins together.
+    func keep(_ new: Int, insteadOf old: Int) -> Bool {
+        guard new <= old || keptBytes + new - old <= keptBytesMax else { return false }
+        keptBytes += new - old
+        return true
     }
 
     /// Forgets a connection that takes nothing any more.

@@ -14,6 +14,8 @@ struct PendingLogin {
     let began: MonotonicTime
     /// Its place in the line of checks.
     var ticket: LoginTicket?
+    /// What came behind it, as counted over all connections.
+    var keptBytes = 0
 }
 
 /// From CONNECT to CONNECTED.
@@ -76,14 +78,28 @@ extension StompSession {
     /// Notes frames that wait for the login in front of them.
     func keepFrames() {
         hasFramesLeft = !parser.isIdle
-        guard parser.waitingByteCount > options.waitingLoginBytesMax else { return }
-        let limit = "\(options.waitingLoginBytesMax) bytes"
+        let byteCount = parser.waitingByteCount
+        if byteCount > options.waitingLoginBytesMax {
+            failKept("\(options.waitingLoginBytesMax) bytes")
+        } else if !loop.frameMemory.keep(byteCount, insteadOf: login?.keptBytes ?? 0) {
+            failKept("\(loop.frameMemory.keptBytesMax) bytes over all connections")
+        } else {
+            login?.keptBytes = byteCount
+        }
+    }
+
+    private func failKept(_ limit: String) {
         fail("too much before CONNECTED", "More came before the login was checked than \(limit).")
+    }
+
+    private func endLogin() {
+        _ = loop.frameMemory.keep(0, insteadOf: login?.keptBytes ?? 0)
+        login = nil
     }
 
     /// Handles the frames that waited for a login.
     func goOnAfterLogin() {
-        login = nil
+        endLogin()
         guard pause.contains(.login) else { return }
         setPause(.login, false)
         goOn()
@@ -93,7 +109,7 @@ extension StompSession {
     /// Gives a login up: nobody waits for it any more.
     func cancelLogin() {
         if let ticket = login?.ticket { loop.access.cancel(ticket) }
-        login = nil
+        endLogin()
     }
 
     /// Runs something in a while, unless the connection is closed by now.

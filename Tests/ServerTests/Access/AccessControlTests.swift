@@ -20,7 +20,7 @@ private func check(_ name: String = "x") -> PasscodeCheck {
 
     private func taken(_ line: inout LoginLine) -> [String?] {
         var names: [String?] = []
-        while let ticket = line.next() { names.append(ticket.takeCheck()?.user) }
+        while let ticket = line.next() { names.append(ticket.check?.user) }
         return names
     }
 
@@ -46,6 +46,17 @@ private func check(_ name: String = "x") -> PasscodeCheck {
         #expect(taken(&line) == ["a0", "b", "a1"])
     }
 
+    @Test("an address is not spared because the newest of its logins were given up")
+    func fullOfCancelled() {
+        var line = LoginLine(max: 3)
+        let flood = (0..<3).map { ticket(1, "a\($0)") }
+        for ticket in flood { #expect(line.add(ticket) == nil) }
+        line.cancel(flood[2])
+        #expect(line.add(ticket(2, "b")) == nil)
+        #expect(line.add(ticket(3, "c")) === flood[1])
+        #expect(taken(&line) == ["a0", "b", "c"])
+    }
+
     @Test("those that were given up are passed over, and do not stay for long")
     func cancelled() {
         var line = LoginLine(max: 10)
@@ -53,7 +64,7 @@ private func check(_ name: String = "x") -> PasscodeCheck {
             let (gone, other) = (ticket(UInt8(round % 5), "gone"), ticket(9, "other"))
             #expect(line.add(gone) == nil && line.add(other) == nil)
             line.cancel(gone)
-            #expect(gone.isCancelled && gone.takeCheck() == nil)
+            #expect(gone.isCancelled && gone.check == nil)
             if round % 2 == 0 { line.cancel(other) } else { #expect(line.next() === other) }
             #expect(line.count == 0 && line.heldCount <= 65)
         }
@@ -119,7 +130,13 @@ private func check(_ name: String = "x") -> PasscodeCheck {
             known: PasscodeJob.Known?
         ) -> PasscodeJob.Verdict {
             let check = PasscodeCheck(user: user, passcode: passcode, hash: hash)
-            return PasscodeJob(check: check, known: known, quickSetting: setting).run()
+            func run(_ step: PasscodeJob.Step) -> PasscodeJob.Verdict {
+                PasscodeJob(check: check, step: step, quickSetting: setting).run()
+            }
+            guard let known else { return run(.slow(quickHash: nil)) }
+            let verdict = run(.quick(known))
+            guard case .unknown(let quickHash) = verdict else { return verdict }
+            return run(.slow(quickHash: quickHash))
         }
         guard case .right(let known) = run(passcode, hash, known: nil) else {
             Issue.record("the right passcode is wrong")
@@ -161,6 +178,41 @@ private func check(_ name: String = "x") -> PasscodeCheck {
             return promise.futureResult
         }.get()
         #expect(answered == [4, 5])
+        try await group.shutdownGracefully()
+    }
+
+    @Test("a passcode that was right before goes before the wrong ones of its own address")
+    func knownFirst() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let loop = group.next()
+        let decoy = try PasscodeHash.decoy()
+        let passcode = Array("correct horse".utf8)
+        let hash = try PasscodeHash.make(passcode)
+        let answered = try await loop.flatSubmit { () -> EventLoopFuture<[String]> in
+            let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            let method = Authenticator(.passcodes(hashes: ["web": hash], decoy: decoy))
+            let rules = AccessRules(method, permits: [:])
+            let access = AccessControl(rules, eventLoop: loop, logger: logger)
+            let promise = loop.makePromise(of: [String].self)
+            var answered: [String] = []
+            func login(_ name: String, _ check: PasscodeCheck) {
+                _ = access.check(check, from: key(1)) { outcome in
+                    answered.append("\(name) \(outcome == .wrong ? "wrong" : "right")")
+                    guard name == "first" else { return }
+                    for number in 1...4 {
+                        login("\(number)", PasscodeCheck(user: nil, passcode: [65], hash: decoy))
+                    }
+                    login("other", PasscodeCheck(user: "web", passcode: [66], hash: hash))
+                    login("again", PasscodeCheck(user: "web", passcode: passcode, hash: hash))
+                }
+            }
+            login("first", PasscodeCheck(user: "web", passcode: passcode, hash: hash))
+            access.whenIdle = { promise.succeed(answered) }
+            return promise.futureResult
+        }.get()
+        // The first of the wrong ones may be under way already.
+        #expect(answered.filter { $0 != "1 wrong" }.prefix(2) == ["first right", "again right"])
+        #expect(answered.last == "other wrong" && answered.count == 7)
         try await group.shutdownGracefully()
     }
 }

@@ -153,6 +153,33 @@ struct StompLoginTests {
         }
     }
 
+    @Test("what comes before logins were checked is bounded over all connections")
+    func tooMuchTogether() async throws {
+        let access = TestAccess(rules: try Users.rules())
+        try await withBroker(access: access) { broker in
+            try await broker.onLoop { $0.loop.frameMemory.bytesMax = 4000 }
+            let frame = "SEND\ndestination:/queue/a\nreceipt:1\n\n"
+            let body = String(repeating: "x", count: 600)
+            // One after the other, for each is counted when it is read.
+            var clients: [TestClient] = []
+            for _ in 0..<2 {
+                let client = try await broker.client()
+                try await client.send(connect("web", Users.web) + frame + body + "\0")
+                clients.append(client)
+            }
+            var commands: [StompCommand] = []
+            for client in clients {
+                let frame = try await client.next()
+                commands.append(frame.command)
+                guard frame.command == .error else { continue }
+                #expect(frame.message == "too much before CONNECTED")
+                #expect(frame.body.contains("1000 bytes over all connections"))
+            }
+            #expect(commands.contains(.connected))
+            try await broker.onLoop { #expect($0.loop.frameMemory.keptBytes == 0) }
+        }
+    }
+
     @Test("what comes before the login was checked is bounded", arguments: [1000, 1001])
     func tooMuch(count: Int) async throws {
         var options = StompSessionOptions()
