@@ -47,6 +47,10 @@ package struct LogStoreOptions: Sendable, Equatable {
     /// Write zeros into a segment before it is used, so that a sync flushes data and no metadata.
     package var preallocates = true
 
+    /// With `fsync` always: write the log past the system's memory, which would copy each byte once more
+    /// and give it new pages, for consumers that keep up read from the tail and others from the disk.
+    package var bypassesCache = true
+
     /// How long settled messages stay for replay.
     ///
     /// Whole segments: one is neither dropped nor packed before nothing was settled in it for so long.
@@ -82,6 +86,9 @@ package struct LogStoreOptions: Sendable, Equatable {
     package var checkpointInterval = Interval.seconds(1)
 
     package init() {}
+
+    /// Whether the log goes to the disk at once, so that the system's memory would be of no use to it.
+    package var writesPastCache: Bool { bypassesCache && fsync == .always }
 }
 
 /// What fails in a store.

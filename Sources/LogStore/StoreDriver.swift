@@ -76,7 +76,8 @@ package final class StoreDriver<Files: FileSystem> {
                 directory: directory,
                 store: opened.store.id,
                 reserveBytes: opened.store.options.reserveBytes,
-                minFreeBytes: opened.store.options.minFreeDiskBytes
+                minFreeBytes: opened.store.options.minFreeDiskBytes,
+                bypassesCache: opened.store.options.writesPastCache
             ),
             wake: wake
         )

@@ -137,7 +137,8 @@ extension Simulation {
             files,
             directory: Self.directory,
             store: store.id,
-            reserveBytes: options.reserveBytes
+            reserveBytes: options.reserveBytes,
+            bypassesCache: options.writesPastCache
         )
         writer = worker.makeWriter()
         failure = nil

@@ -153,7 +153,8 @@ final class Simulation {
             files,
             directory: Self.directory,
             store: store.id,
-            reserveBytes: options.reserveBytes
+            reserveBytes: options.reserveBytes,
+            bypassesCache: options.writesPastCache
         )
         writer = worker.makeWriter()
         note("\(kind), seed \(seed), sectors of \(sectorSizeBytes): \(options)")
@@ -169,6 +170,7 @@ final class Simulation {
         options.tailBytes = random.oneIn(2) ? 4_096 : 40_000
         options.postingCacheBytes = random.oneIn(2) ? 200 : 1 << 20
         options.preallocates = !random.oneIn(4)
+        options.bypassesCache = !random.oneIn(3)
         options.minFreeDiskBytes = 0
         options.packs = !random.oneIn(4)
         options.packGainBytesMin = random.oneIn(2) ? 1 : 2_048

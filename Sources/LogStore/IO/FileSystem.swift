@@ -65,6 +65,13 @@ package protocol FileSystem: Sendable {
     /// Whether a path is a symbolic link, wherever that leads; false if there is nothing.
     func isSymbolicLink(_ path: String) -> Bool
 
+    /// Has all further writes of an open file go to the disk past the system's memory, in whole blocks:
+    /// offset, length and place in memory must be multiples of `BlockBuffer.blockBytes`, and the file is
+    /// not read any more.
+    ///
+    /// False, and nothing changed, where that cannot be.
+    func bypassCache(_ file: File) -> Bool
+
     /// Bytes that may still be written to the disk that holds `directory`.
     func freeBytes(_ directory: String) throws(FileError) -> Int
 }
@@ -85,6 +92,9 @@ extension FileSystem {
 
     /// For file systems without second names.
     package func linkCount(_ path: String) throws(FileError) -> Int { 1 }
+
+    /// For file systems that keep nothing in memory, or do nothing else.
+    package func bypassCache(_ file: File) -> Bool { false }
 
     /// For file systems without symbolic links.
     package func isSymbolicLink(_ path: String) -> Bool { false }

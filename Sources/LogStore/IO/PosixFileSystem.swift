@@ -66,11 +66,25 @@ package struct PosixFileSystem: FileSystem {
                 } ?? 0
             }
             if count < 0 {
-                if errno == EINTR { continue }
+                if errno == EINTR || (errno == EINVAL && usesCacheAgain(file)) { continue }
                 throw failure("write", path(of: file))
             }
             done += count
         }
+    }
+
+    package func bypassCache(_ file: File) -> Bool {
+        let flags = fcntl(file.descriptor, F_GETFL)
+        return flags >= 0 && fcntl(file.descriptor, F_SETFL, flags | O_DIRECT) == 0
+    }
+
+    /// True if the file was to be written past the system's memory, which it is not any more: a disk
+    /// with other blocks refuses only the write.
+    private func usesCacheAgain(_ file: File) -> Bool {
+        let flags = fcntl(file.descriptor, F_GETFL)
+        defer { errno = EINVAL }
+        return flags >= 0 && flags & O_DIRECT != 0
+            && fcntl(file.descriptor, F_SETFL, flags & ~O_DIRECT) == 0
     }
 
     package func syncData(_ file: File) throws(FileError) {

@@ -10,6 +10,7 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
     private let reserve: SpaceReserve<Files>
     private let quarantine: Quarantine<Files>
     private let litter: Litter<Files>
+    private let bypassesCache: Bool
 
     /// `reserveBytes` of disk are held for settles and checkpoints on a full disk; copies of damaged
     /// bytes leave `minFreeBytes` free.
@@ -18,7 +19,8 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         directory: String,
         store: StoreID,
         reserveBytes: Int = 0,
-        minFreeBytes: Int = 0
+        minFreeBytes: Int = 0,
+        bypassesCache: Bool = false
     ) {
         self.files = files
         self.directory = directory
@@ -26,6 +28,7 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         reserve = SpaceReserve(files, directory: directory, byteCount: reserveBytes)
         quarantine = Quarantine(files, directory: directory, minFreeBytes: minFreeBytes)
         litter = Litter(files)
+        self.bypassesCache = bypassesCache
     }
 
     func path(_ name: String) -> String { directory + "/" + name }
@@ -46,7 +49,12 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
 
     /// The active segment's writer; one for the life of a store.
     package func makeWriter() -> SegmentWriter<Files> {
-        SegmentWriter(files: files, directory: directory, reserve: reserve)
+        SegmentWriter(
+            files: files,
+            directory: directory,
+            reserve: reserve,
+            bypassesCache: bypassesCache
+        )
     }
 
     private func freeBytes() -> Int? {
@@ -160,8 +168,27 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
     private func writeZeros(_ path: String, _ count: Int) throws(FileError) {
         let file = try files.open(path, .create)
         defer { files.close(file) }
-        try files.writeZeros(file, count)
+        if bypassesCache, files.bypassCache(file) {
+            try writeZeroBlocks(file, count)
+        } else {
+            try files.writeZeros(file, count)
+        }
         try files.syncData(file)
+    }
+
+    /// Fills a file that takes whole blocks only: a part of one more than was asked for at most.
+    private func writeZeroBlocks(_ file: Files.File, _ count: Int) throws(FileError) {
+        let zeros = BlockBuffer()
+        let blockBytes = BlockBuffer.blockBytes
+        let end = (count + blockBytes - 1) / blockBytes * blockBytes
+        var offset = 0
+        while offset < end {
+            let length = min(BlockBuffer.byteCount, end - offset)
+            try zeros.withBytes(0..<length) { (bytes) throws(FileError) in
+                try files.write(file, at: offset, bytes)
+            }
+            offset += length
+        }
     }
 
     private func size(_ path: String) throws(FileError) -> Int {

@@ -7,16 +7,21 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
     private let files: Files
     private let directory: String
     private let reserve: SpaceReserve<Files>
+    /// For files that are written past the system's memory; nil if none are to be.
+    private var blocks: BlockWriter<Files>?
+    /// The open file takes whole blocks only.
+    private var takesBlocks = false
     private var file: Files.File?
     private var segment: UInt32 = 0
     private var isSyncing = false
     /// The segment that has its name, which is not durable yet for want of a file descriptor.
     private var unsyncedName: UInt32?
 
-    init(files: Files, directory: String, reserve: SpaceReserve<Files>) {
+    init(files: Files, directory: String, reserve: SpaceReserve<Files>, bypassesCache: Bool) {
         self.files = files
         self.directory = directory
         self.reserve = reserve
+        blocks = bypassesCache ? BlockWriter(files: files) : nil
     }
 
     private func path(_ name: String) -> String { directory + "/" + name }
@@ -55,10 +60,9 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
         case .begin(let number, let spare, let header):
             try begin(number, spare: spare, header)
         case .write(let number, let offset, let chunk, let range):
-            let file = try openFile(number)
-            let files = files
+            let file = try openFile(number, toWriteAt: offset)
             try chunk.withBytes(range) { (bytes) throws(FileError) in
-                try files.write(file, at: offset, bytes)
+                try write(file, at: offset, bytes)
             }
         case .seal(let number, let length):
             let file = try openFile(number)
@@ -83,13 +87,38 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
         file = nil
     }
 
-    private mutating func openFile(_ number: UInt32) throws(FileError) -> Files.File {
+    private mutating func openFile(
+        _ number: UInt32,
+        toWriteAt offset: Int? = nil
+    ) throws(FileError) -> Files.File {
         if let file, segment == number { return file }
         close()
         let opened = try files.open(path(FileNames.segment(number)), .update)
         file = opened
         segment = number
+        if let offset { beginBlocks(opened, at: offset) }
         return opened
+    }
+
+    /// Has a file take whole blocks past the system's memory, if that is wanted and the file system can.
+    private mutating func beginBlocks(_ file: Files.File, at offset: Int) {
+        takesBlocks = false
+        guard blocks != nil else { return }
+        // What cannot be read is nothing that a write should fail for.
+        do throws(FileError) { try blocks?.begin(file, at: offset) } catch { return }
+        takesBlocks = files.bypassCache(file)
+    }
+
+    private mutating func write(
+        _ file: Files.File,
+        at offset: Int,
+        _ bytes: RawSpan
+    ) throws(FileError) {
+        if takesBlocks {
+            try blocks?.write(file, at: offset, bytes)
+        } else {
+            try files.write(file, at: offset, bytes)
+        }
     }
 
     /// Makes a prepared file, or a new one, the segment: header, sync, name, sync of the directory.
@@ -128,9 +157,12 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
             self.file = file
             segment = number
             let bytes = [UInt8].encoded(count: SegmentHeader.byteCount) { header.encode(into: &$0) }
-            try files.write(file, at: 0, bytes.span.bytes)
+            takesBlocks = false
+            try write(file, at: 0, bytes.span.bytes)
             try sync(file)
             try files.rename(prepared, to: path(name))
+            // The log's bytes begin with the header, too.
+            beginBlocks(file, at: 0)
         } catch {
             close()
             // A file of its own making would hold space.

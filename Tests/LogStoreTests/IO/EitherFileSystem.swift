@@ -46,6 +46,14 @@ enum EitherFileSystem: FileSystem {
         }
     }
 
+    func bypassCache(_ file: File) -> Bool {
+        switch (self, file) {
+        case (.posix(let files), .posix(let file)): files.bypassCache(file)
+        case (.simulated(let files), .simulated(let file)): files.bypassCache(file)
+        default: fatalError("a file of the other kind")
+        }
+    }
+
     func syncData(_ file: File) throws(FileError) {
         switch (self, file) {
         case (.posix(let files), .posix(let file)): try files.syncData(file)

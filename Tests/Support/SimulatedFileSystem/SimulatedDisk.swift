@@ -10,6 +10,8 @@ struct SimulatedDisk: Sendable {
         let inode: Int
         let path: String
         let isWritable: Bool
+        /// Takes whole blocks only.
+        var bypassesCache = false
     }
 
     /// What becomes of one call.
@@ -107,6 +109,14 @@ struct SimulatedDisk: Sendable {
 
     // MARK: - Files
 
+    /// As the disks of today have them.
+    private static let blockBytes = 4096
+
+    mutating func bypassCache(_ number: Int) -> Bool {
+        handles[number]?.bypassesCache = true
+        return handles[number] != nil
+    }
+
     mutating func open(_ path: String, _ mode: FileMode) throws(FileError) -> Int {
         switch mode {
         case .read, .update:
@@ -179,6 +189,7 @@ struct SimulatedDisk: Sendable {
         into target: UnsafeMutableRawBufferPointer
     ) throws(FileError) -> Int {
         let handle = try handle(number, .read)
+        invariant(!handle.bypassesCache, "a read of \(handle.path), which takes whole blocks only")
         return try perform(.read, handle.path) { disk throws(FileError) in
             disk.counters.reads += 1
             let range = offset..<offset + target.count
@@ -195,6 +206,12 @@ struct SimulatedDisk: Sendable {
         _ source: UnsafeRawBufferPointer
     ) throws(FileError) {
         let handle = try handle(number, .write)
+        invariant(
+            !handle.bypassesCache
+                || (offset % Self.blockBytes == 0 && source.count % Self.blockBytes == 0
+                    && Int(bitPattern: source.baseAddress) % Self.blockBytes == 0),
+            "a write of \(source.count) bytes at \(offset) of \(handle.path) is no whole block"
+        )
         switch try admit(.write, handle.path) {
         case .perform:
             guard handle.isWritable else { throw .posix(EBADF, "write", handle.path) }

@@ -27,6 +27,9 @@ import Synchronization
 // blocks that are not there yet and takes what fits; overwriting costs nothing. Reads of a range can
 // fail. Bits, sectors and their order can be damaged on command.
 //
+// Whole blocks. A file that was told to bypass the cache takes whole blocks only and is not read any more
+// through the same opening; all else is as with other files, for a write is not durable without a sync.
+//
 // Not modelled: hard and symbolic links, permissions, renamed directories, bytes that rot unasked,
 // syncs that lie.
 
@@ -96,6 +99,10 @@ package final class SimulatedFileSystem: FileSystem {
 
     package func syncData(_ file: File) throws(FileError) {
         try disk.withLock { disk throws(FileError) in try disk.syncData(file.number) }
+    }
+
+    package func bypassCache(_ file: File) -> Bool {
+        disk.withLock { $0.bypassCache(file.number) }
     }
 
     package func syncDirectory(_ directory: String) throws(FileError) {
