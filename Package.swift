@@ -16,6 +16,9 @@ let uncheckedInRelease: [SwiftSetting] = [
     .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
 ]
 
+/// Properties that lend bytes without a closure.
+let lifetimes: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
+
 /// Targets that call Linux file functions beyond POSIX.
 let gnuSource: [CSetting] = [.define("_GNU_SOURCE")]
 
@@ -68,6 +71,11 @@ let package = Package(
         ),
         .target(name: "Base", swiftSettings: strict),
         .target(
+            name: "ByteSpans",
+            dependencies: [nioCore],
+            swiftSettings: strict + uncheckedInRelease + lifetimes
+        ),
+        .target(
             name: "LogStore",
             dependencies: ["Base", "CChecksum", "CZlib", "CZstd", collections],
             cSettings: gnuSource,
@@ -75,19 +83,19 @@ let package = Package(
         ),
         .target(
             name: "Broker",
-            dependencies: ["Base", "LogStore", nioCore, collections, heap],
+            dependencies: ["Base", "ByteSpans", "LogStore", nioCore, collections, heap],
             swiftSettings: strict + uncheckedInRelease
         ),
         .target(
             name: "StompCodec",
-            dependencies: ["Base", nioCore],
+            dependencies: ["Base", "ByteSpans", nioCore],
             swiftSettings: strict + uncheckedInRelease
         ),
         .target(
             name: "Server",
             dependencies: [
-                "Base", "CCrypt", "LogStore", "Broker", "StompCodec", nioCore, nioPosix, nioTLS,
-                nioHTTP1, nioWebSocket, nioSSL, asn1, collections, logging,
+                "Base", "ByteSpans", "CCrypt", "LogStore", "Broker", "StompCodec", nioCore,
+                nioPosix, nioTLS, nioHTTP1, nioWebSocket, nioSSL, asn1, collections, logging,
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -145,8 +153,8 @@ let package = Package(
         .testTarget(
             name: "ServerTests",
             dependencies: [
-                "Base", "Broker", "Server", "StompCodec", "TestSupport", nioCore, nioEmbedded,
-                nioPosix, nioTLS, nioHTTP1, nioWebSocket, nioSSL, logging,
+                "Base", "Broker", "ByteSpans", "Server", "StompCodec", "TestSupport", nioCore,
+                nioEmbedded, nioPosix, nioTLS, nioHTTP1, nioWebSocket, nioSSL, logging,
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],
             swiftSettings: strict

@@ -1,3 +1,4 @@
+import ByteSpans
 package import NIOCore
 
 /// One frame as it stands in the received bytes: offsets, no copies.
@@ -86,6 +87,16 @@ package struct StompFrame: Sendable {
         return bytes.getSlice(at: bytes.readerIndex + range.lowerBound, length: range.count)
     }
 
+    /// Lends a header's value as it was received; nil if the frame has none.
+    @inline(__always)
+    package func withRawValue<Result>(
+        _ name: StompHeaderName,
+        _ body: (RawSpan) -> Result
+    ) -> Result? {
+        guard let range = header(name)?.valueRange else { return nil }
+        return body(bytes.byteSpan.extracting(range))
+    }
+
     /// A header's value, unescaped by the frame's version.
     ///
     /// STOMP 1.0 shows headers padded with spaces (`ack: client`), and so do clients that have not
@@ -98,27 +109,27 @@ package struct StompFrame: Sendable {
     /// them.
     package func unescapedBytes(_ name: StompHeaderName) -> [UInt8]? {
         guard let range = valueRange(name) else { return nil }
-        let span = bytes.readableBytesSpan
+        let span = bytes.byteSpan
         return StompEscaping.decodedBytes(span, range, escapes: isEscaped ? version : nil)
     }
 
     /// A header's value as a whole number in decimal, or nil if it is anything else.
     package func integer(_ name: StompHeaderName) -> UInt64? {
         guard let range = valueRange(name) else { return nil }
-        return StompInteger.parse(bytes.readableBytesSpan, range)
+        return StompInteger.parse(bytes.byteSpan, range)
     }
 
     /// True if a header has exactly this value as it was received.
     package func value(_ name: StompHeaderName, is text: StaticString) -> Bool {
         guard let range = valueRange(name) else { return false }
-        return bytes.readableBytesSpan.equals(text, in: range)
+        return bytes.byteSpan.equals(text, in: range)
     }
 
     /// True if a header's value as it was received has the bytes of `other`.
     @inline(__always)
     package func value(_ name: StompHeaderName, hasBytesOf other: ByteBuffer) -> Bool {
         guard let range = header(name)?.valueRange else { return false }
-        return bytes.readableBytesSpan.extracting(range).hasSameBytes(as: other.readableBytesSpan)
+        return bytes.byteSpan.extracting(range).hasSameBytes(as: other.byteSpan)
     }
 
     /// True if backslashes in this frame's headers begin escapes.
@@ -131,7 +142,7 @@ package struct StompFrame: Sendable {
     func valueRange(_ name: StompHeaderName) -> Range<Int>? {
         guard let range = header(name)?.valueRange else { return nil }
         guard version == nil || version == .v10 else { return range }
-        return StompFrame.trimmed(bytes.readableBytesSpan, range)
+        return StompFrame.trimmed(bytes.byteSpan, range)
     }
 
     static func trimmed(_ span: RawSpan, _ range: Range<Int>) -> Range<Int> {

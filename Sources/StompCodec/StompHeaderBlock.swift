@@ -1,3 +1,4 @@
+import ByteSpans
 package import NIOCore
 
 // The canonical header block, in which headers are kept with a message (`docs/format.md`, "Header
@@ -42,7 +43,7 @@ extension StompFrame {
 
     /// Appends the canonical block of this frame's headers.
     package func appendCanonicalBlock(to out: inout ByteBuffer) {
-        let span = bytes.readableBytesSpan
+        let span = bytes.byteSpan
         // At most every byte is escaped.
         let length = layout.headersEnd
         out.write(upTo: needsEscaping ? 2 * length : length) { cursor in

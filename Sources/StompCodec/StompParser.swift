@@ -1,3 +1,4 @@
+import ByteSpans
 package import NIOCore
 
 /// Turns received bytes into frames, whatever pieces they arrive in.
@@ -102,7 +103,7 @@ package struct StompParser: Sendable {
         _ bytes: ByteBuffer,
         _ version: StompVersion?
     ) throws(StompError) -> Int? {
-        try scanner.scan(bytes.readableBytesSpan, version: version)
+        try scanner.scan(bytes.byteSpan, version: version)
     }
 
     /// Bytes that were fed and are part of no frame yet.
@@ -117,7 +118,7 @@ package struct StompParser: Sendable {
     }
 
     private static func lineEndCount(_ bytes: ByteBuffer) -> Int {
-        let span = bytes.readableBytesSpan
+        let span = bytes.byteSpan
         var count = 0
         while count < span.byteCount,
             span[byte: count] == .lineFeed || span[byte: count] == .carriageReturn

@@ -1,3 +1,4 @@
+import ByteSpans
 package import NIOCore
 
 /// What a CONNECTED frame says.
@@ -138,7 +139,7 @@ package struct StompSerializer: Sendable {
         let bodyByteCount = body.readableBytes
         out.write(upTo: Self.headCapacity(head, headers) + bodyByteCount + 2) { cursor in
             append(head, headers, bodyByteCount, to: &cursor)
-            cursor.append(body.readableBytesSpan)
+            cursor.append(body.byteSpan)
             cursor.append(0)
             cursor.append(.lineFeed)
         }
@@ -174,7 +175,7 @@ package struct StompSerializer: Sendable {
         to cursor: inout ByteCursor
     ) {
         let version = version ?? .v10
-        cursor.append(head.prefix.readableBytesSpan)
+        cursor.append(head.prefix.byteSpan)
         cursor.append(decimal: UInt64(head.id.queue))
         cursor.append(.hyphen)
         cursor.append(decimal: head.id.sequence)
@@ -192,7 +193,7 @@ package struct StompSerializer: Sendable {
             cursor.append(decimal: UInt64(head.redeliveries) + 1)
         }
         cursor.append(.lineFeed)
-        StompHeaderBlock.write(headers.readableBytesSpan, for: version, to: &cursor)
+        StompHeaderBlock.write(headers.byteSpan, for: version, to: &cursor)
         cursor.append(.lineFeed)
     }
 }

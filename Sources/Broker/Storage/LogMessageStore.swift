@@ -1,4 +1,5 @@
 package import Base
+import ByteSpans
 package import LogStore
 import NIOCore
 
@@ -42,8 +43,8 @@ package final class LogMessageStore: MessageStore {
         at time: WallTime
     ) -> EntrySequence {
         let sequence = log.enqueue(
-            headers: message.headers.readableBytesSpan,
-            body: message.body.readableBytesSpan,
+            headers: message.headers.byteSpan,
+            body: message.body.byteSpan,
             to: queue,
             at: time,
             expires: message.expires
@@ -58,8 +59,8 @@ package final class LogMessageStore: MessageStore {
         at time: WallTime
     ) -> [EntrySequence] {
         let sequences = log.enqueue(
-            headers: message.headers.readableBytesSpan,
-            body: message.body.readableBytesSpan,
+            headers: message.headers.byteSpan,
+            body: message.body.byteSpan,
             toAll: queues,
             at: time,
             expires: message.expires

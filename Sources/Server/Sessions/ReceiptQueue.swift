@@ -1,4 +1,5 @@
 import Broker
+import ByteSpans
 import DequeModule
 import NIOCore
 import StompCodec
@@ -25,9 +26,9 @@ struct ReceiptQueue {
     var idByteCount: Int { ids.readableBytes }
 
     /// Adds the receipt of the frame that was handled last.
-    mutating func append(_ id: ByteBuffer, when append: AppendID) {
-        waiting.append(Waiting(append: append, idByteCount: id.readableBytes))
-        ids.writeImmutableBuffer(id)
+    mutating func append(_ id: RawSpan, when append: AppendID) {
+        waiting.append(Waiting(append: append, idByteCount: id.byteCount))
+        ids.writeBytes(id)
     }
 
     /// Writes every receipt that need not wait any more.
@@ -38,8 +39,11 @@ struct ReceiptQueue {
     ) {
         while let first = waiting.first, first.append <= durable {
             waiting.removeFirst()
-            guard let id = ids.readSlice(length: first.idByteCount) else { return }
-            serializer.writeReceipt(id.readableBytesSpan, into: &out)
+            serializer.writeReceipt(
+                ids.byteSpan.extracting(0..<first.idByteCount),
+                into: &out
+            )
+            ids.moveReaderIndex(forwardBy: first.idByteCount)
         }
         if waiting.isEmpty {
             ids.clear()

@@ -395,7 +395,11 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     /// Gives the receipt that a frame asks for, or has it wait for its turn.
     @inline(__always)
     func answer(_ frame: StompFrame, _ completion: Completion) {
-        guard let id = frame.rawValue(.receipt) else { return }
+        frame.withRawValue(.receipt) { id in answer(id, completion) }
+    }
+
+    @inline(__always)
+    private func answer(_ id: RawSpan, _ completion: Completion) {
         let append: AppendID =
             switch completion {
             case .done: .none
@@ -403,7 +407,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             }
         if receipts.isEmpty {
             if loop.isDurable(append) {
-                write { $0.writeReceipt(id.readableBytesSpan, into: &$1) }
+                write { $0.writeReceipt(id, into: &$1) }
                 return
             }
             loop.markWaiting(self)

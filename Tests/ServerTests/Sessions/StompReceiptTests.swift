@@ -1,5 +1,6 @@
 import Base
 import Broker
+import ByteSpans
 import NIOCore
 import StompCodec
 import Testing
@@ -122,7 +123,10 @@ struct StompReceiptTests {
         var out = ByteBuffer()
         var expected = ""
         for number in 0..<5000 {
-            queue.append(ByteBuffer(string: "id-\(number)"), when: AppendID(UInt64(number / 10)))
+            queue.append(
+                ByteBuffer(string: "id-\(number)").byteSpan,
+                when: AppendID(UInt64(number / 10))
+            )
             expected += "RECEIPT\nreceipt-id:id-\(number)\n\n\0\n"
             if number % 7 == 0 {
                 queue.release(

@@ -1,0 +1,20 @@
+public import NIOCore
+
+// One of the few places with unsafe pointers. Invariant: a span that is lent here borrows the buffer, so
+// the compiler lets nobody change or free the bytes while it is in use.
+
+extension ByteBuffer {
+    /// The readable bytes, as `readableBytesSpan` gives them, without a copy.
+    ///
+    /// That one is a call of its own with a dynamic check of exclusive access: a message takes ten of
+    /// them from the socket to the log. Here the checks stay in debug builds.
+    @inlinable
+    @inline(__always)
+    public var byteSpan: RawSpan {
+        @_lifetime(borrow self)
+        borrowing get {
+            let bytes = withUnsafeReadableBytes { $0 }
+            return _overrideLifetime(RawSpan(_unsafeBytes: bytes), borrowing: self)
+        }
+    }
+}
