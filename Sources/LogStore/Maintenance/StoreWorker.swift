@@ -176,6 +176,10 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         try files.syncData(file)
     }
 
+    /// Zeros that are synced at once: a sync of a whole segment would hold up those of the log for a tenth
+    /// of a second.
+    private static var zerosPerSync: Int { 1 << 20 }
+
     /// Fills a file that takes whole blocks only: a part of one more than was asked for at most.
     private func writeZeroBlocks(_ file: Files.File, _ count: Int) throws(FileError) {
         let zeros = BlockBuffer()
@@ -183,10 +187,11 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         let end = (count + blockBytes - 1) / blockBytes * blockBytes
         var offset = 0
         while offset < end {
-            let length = min(BlockBuffer.byteCount, end - offset)
+            let length = min(Self.zerosPerSync, end - offset)
             try zeros.withBytes(0..<length) { (bytes) throws(FileError) in
                 try files.write(file, at: offset, bytes)
             }
+            try files.syncData(file)
             offset += length
         }
     }
