@@ -32,6 +32,10 @@ package final class LogStore {
     var nextGroup: UInt64
     var isInUnit = false
     var settling: [QueueState] = []
+    /// When the first of these settles was left for later.
+    private var settlesSince: MonotonicTime?
+    /// Somebody waits for what was appended in this turn.
+    private var isAwaited = false
 
     // What the writer has and had.
 
@@ -313,7 +317,8 @@ package final class LogStore {
 
     /// Says that an entry is done; false if it is unknown or was done before.
     ///
-    /// The record follows at the turn's end, merged with the others of the queue.
+    /// The record follows at the turn's end or, if nobody waits for it, within `settleDelay`, merged
+    /// with the others of the queue.
     @discardableResult
     package func settle(
         _ id: QueueID,
@@ -430,7 +435,18 @@ package final class LogStore {
         SegmentFooter.tableEntryByteCount + entries * SegmentFooter.entryBytesMax
     }
 
+    /// Whether the settles of this turn are to be written with it: something else is, or somebody waits
+    /// for them, or they have waited long enough.
+    private func areSettlesDue(_ now: MonotonicTime) -> Bool {
+        guard groupStart == nil, !isAwaited, options.settleDelay != .zero else { return true }
+        if settling.isEmpty { return false }
+        let since = settlesSince ?? now
+        settlesSince = since
+        return now >= since.advanced(by: options.settleDelay)
+    }
+
     func flushSettles() {
+        settlesSince = nil
         while let queue = settling.popLast() { appendSettles(of: queue) }
     }
 
@@ -457,7 +473,8 @@ package final class LogStore {
     package func submit(now: MonotonicTime) {
         guard failure == nil else { return }
         turnTime = now
-        flushSettles()
+        if areSettlesDue(now) { flushSettles() }
+        isAwaited = false
         // Settles never begin a segment by themselves, so that a merged record stays in the group it
         // was promised for; a segment that they filled is sealed here.
         let margin = min(options.segmentBytes / 64, 1 << 20)
@@ -466,6 +483,12 @@ package final class LogStore {
         if !isWriting { handOver(now: now) }
         updatePressure()
     }
+
+    /// Has what was appended so far written at the turn's end: somebody waits until it is durable.
+    package func hasten() { isAwaited = true }
+
+    /// When `submit` must be called for settles that wait; nil if none do.
+    package var settlesDue: MonotonicTime? { settlesSince?.advanced(by: options.settleDelay) }
 
     /// Does what time alone brings: late syncs, checkpoints that give disk back, retries after a
     /// full disk.

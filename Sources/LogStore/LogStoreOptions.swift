@@ -28,6 +28,12 @@ package struct LogStoreOptions: Sendable, Equatable {
     /// Appended but not yet durable bytes at which senders are held; they go on at half of it.
     package var unconfirmedBytesMax = 32 << 20
 
+    /// How long settles that nobody waits for may stay in memory, to be written with what comes next.
+    ///
+    /// A crash within that time delivers those messages again. Zero: not at all. A consumer that takes one
+    /// message after another costs a sync for each of them otherwise.
+    package var settleDelay = Interval.zero
+
     /// Posting lists of sealed segments kept in memory.
     package var postingCacheBytes = 4 << 20
 

@@ -211,6 +211,10 @@ package final class BrokerLoop {
         return connections.count { $0.recheckAccess() }
     }
 
+    /// Says that a receipt waits for an append to be durable.
+    @inline(__always)
+    func awaitDurable() { store.hasten() }
+
     /// True if an append is durable already.
     func isDurable(_ append: AppendID) -> Bool { append <= durable }
 

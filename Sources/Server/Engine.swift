@@ -21,9 +21,12 @@ final class Engine {
     private var isStopping = false
     private var hasEnded = false
     private var ticking: RepeatedTask?
+    private var isFlushScheduled = false
 
     /// Open files kept for the store, its readers and the listeners.
     private static let filesReserved = 32
+    /// How long an acknowledgement that asked for no receipt may wait for others.
+    static let settleDelay = Interval.milliseconds(5)
     /// How long a stop waits for connections, receipts and the disk.
     private static let stopTimeMax = TimeAmount.seconds(15)
 
@@ -205,6 +208,25 @@ final class Engine {
     private func submit() {
         driver.submit(now: loop.now.monotonic)
         handOn()
+        scheduleFlush()
+    }
+
+    /// Has settles written that nobody waits for, once they are due.
+    private func scheduleFlush() {
+        guard !isFlushScheduled, let due = driver.store.settlesDue else { return }
+        isFlushScheduled = true
+        let now = loop.now.monotonic
+        let wait = due > now ? due.since(now) : .zero
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.scheduleTask(in: .nanoseconds(Int64(wait.nanoseconds))) {
+            bound.value.flush()
+        }
+    }
+
+    private func flush() {
+        isFlushScheduled = false
+        guard !hasEnded else { return }
+        loop.beginTurn()
     }
 
     /// Takes in what the threads finished.
@@ -301,6 +323,7 @@ extension Configuration {
     var storeOptions: LogStoreOptions {
         var options = LogStoreOptions()
         options.segmentBytes = storage.segmentSize.bytes
+        options.settleDelay = Engine.settleDelay
         // Small segments are for small disks. What was taken and not yet written must fit into the
         // reserve with room to spare, for settles stand behind it.
         options.unconfirmedBytesMax = min(

@@ -40,6 +40,61 @@ import TestSupport
         #expect(log.takeDurable().groups == [first + 1])
     }
 
+    /// A store that keeps settles back for 5 ms, with two durable messages in a queue.
+    private func patientStore() throws -> (ManualStore, QueueID) {
+        var options = ManualStore.options
+        options.settleDelay = .milliseconds(5)
+        let log = try ManualStore(options)
+        let queue = log.store.declare("a")
+        for _ in 0..<2 { log.send(to: queue) }
+        log.drain()
+        _ = log.takeDurable()
+        return (log, queue)
+    }
+
+    private func settle(_ sequence: UInt64, _ queue: QueueID, _ log: ManualStore) {
+        log.store.settle(queue, EntrySequence(sequence), bytes: nil, reason: 1)
+    }
+
+    @Test("settles that nobody waits for are written together, and not later than they may be")
+    func patientSettles() throws {
+        let (log, queue) = try patientStore()
+        settle(1, queue, log)
+        let group = try #require(log.store.pendingGroup)
+        log.endTurn()
+        #expect(log.takeWrite() == nil)
+        #expect(log.store.settlesDue == log.now.advanced(by: .milliseconds(5)))
+        log.now = log.now.advanced(by: .milliseconds(4))
+        settle(2, queue, log)
+        #expect(log.store.pendingGroup == group)
+        log.endTurn()
+        #expect(log.takeWrite() == nil)
+        log.now = log.now.advanced(by: .milliseconds(1))
+        log.endTurn()
+        log.complete(log.perform(try #require(log.takeWrite())))
+        #expect(log.takeDurable().groups == [group])
+        #expect(log.store.settlesDue == nil && log.store.pendingGroup == nil)
+    }
+
+    @Test("settles go at once with a message, or when somebody waits for them")
+    func hastenedSettles() throws {
+        let (log, queue) = try patientStore()
+        settle(1, queue, log)
+        log.endTurn()
+        let group = try #require(log.store.pendingGroup)
+        log.send(to: queue)
+        #expect(log.store.pendingGroup == group)
+        log.endTurn()
+        log.complete(log.perform(try #require(log.takeWrite())))
+        #expect(log.takeDurable().groups == [group])
+        settle(2, queue, log)
+        log.store.hasten()
+        log.endTurn()
+        log.complete(log.perform(try #require(log.takeWrite())))
+        #expect(log.takeDurable().groups == [group + 1])
+        #expect(log.store.pendingGroup == nil)
+    }
+
     @Test("a failed sync ends the store, and no later notice says durable")
     func failedSync() throws {
         let log = try ManualStore()

@@ -3,8 +3,8 @@ import Base
 // What may be left of a history after a crash.
 //
 // The log is a list of atomic units. Every call is one, but for settles: they are collected and come
-// into the log at the latest at the end of their turn, or before an atomic batch begins. So after a
-// crash the state must be: all calls up to some point; all settles issued before the last end of a
+// into the log at the latest at the end of their turn, or of a later one (`settleDelay`), or before an
+// atomic batch begins. So after a crash the state must be: all calls up to some point; all settles issued before the last end of a
 // turn (or batch) before that point; and any of the settles issued between that and the first lost
 // call. The point lies no earlier than what was reported durable.
 
@@ -14,7 +14,7 @@ struct ModelHistory {
     enum Unit {
         case change(Change)
         case batch([Change])
-        /// Everything before it is in the log before everything after it.
+        /// Everything before it is in the log before everything after it: no settle waits.
         case turnEnd
     }
 

@@ -60,6 +60,7 @@ extension Simulation {
         try drain()
         // What found no space is tried again at a tick.
         store.tick(instant)
+        noteTurnEnd()
         takeJobs()
         try drain()
         store.requestCheckpoint()
@@ -89,6 +90,7 @@ extension Simulation {
         for _ in 0..<6 {
             now = now.advanced(by: .seconds(10))
             store.tick(instant)
+            noteTurnEnd()
             takeJobs()
             noteTurnEnd()
             try drain()

@@ -60,6 +60,7 @@ extension Simulation {
 
     /// Ends the process with everything written: in order, or killed before its next checkpoint.
     private func stopForDamage() throws {
+        store.hasten()
         endTurn()
         try drain()
         if random.oneIn(3) {

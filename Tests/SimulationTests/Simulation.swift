@@ -60,6 +60,8 @@ final class Simulation {
     var turns: [(group: UInt64, place: Int)] = []
     /// Where the last turn ended.
     var turnPlace = 0
+    /// The place of the history when the last turn ended, noted or not.
+    private var endedPlace = 0
     /// Before this place everything is written, and safe from a killed process.
     var writtenPlace = 0
     /// Before this place everything is synced, and safe from a power cut.
@@ -171,6 +173,9 @@ final class Simulation {
         options.postingCacheBytes = random.oneIn(2) ? 200 : 1 << 20
         options.preallocates = !random.oneIn(4)
         options.bypassesCache = !random.oneIn(3)
+        if random.oneIn(2) {
+            options.settleDelay = .milliseconds(.random(in: 1...40, using: &random))
+        }
         options.minFreeDiskBytes = 0
         options.packs = !random.oneIn(4)
         options.packGainBytesMin = random.oneIn(2) ? 1 : 2_048
@@ -251,15 +256,19 @@ final class Simulation {
         now = now.advanced(by: Interval(nanoseconds: .random(in: 0...2_000_000, using: &random)))
         if random.oneIn(64) { jumpClock() }
         guard failure == nil else { return }
+        // Somebody may wait for the settles.
+        if random.oneIn(4) { store.hasten() }
         if random.oneIn(8) { store.tick(instant) } else { store.submit(now: now) }
         noteTurnEnd()
         note("turn \(history.place) in group \(store.pendingGroup ?? 0)")
         takeJobs()
     }
 
-    /// Remembers which group covers the turn, if the turn changed anything.
+    /// Remembers which group covers the turn, if the turn changed anything and none of its settles wait
+    /// for a later one.
     func noteTurnEnd() {
-        guard history.place > turnPlace else { return }
+        defer { endedPlace = history.place }
+        guard history.place > turnPlace, store.settlesDue == nil else { return }
         history.append(.turnEnd)
         turnPlace = history.place
         if let group = store.pendingGroup { turns.append((group, turnPlace)) }
@@ -327,6 +336,8 @@ final class Simulation {
 
     func deliver(_ result: StoreResult) throws {
         store.complete(result, now: now)
+        // That may have handed over settles that waited.
+        if failure == nil, history.place == endedPlace { noteTurnEnd() }
         takeJobs()
         try takeIn()
         if case .written(let job, let error?) = result, !job.canRepeat, failure == nil {

@@ -28,6 +28,8 @@ package final class LogMessageStore: MessageStore {
 
     package var lastAppend: AppendID { log.pendingGroup.map(AppendID.init) ?? .none }
 
+    package func hasten() { log.hasten() }
+
     /// The queues that the log holds, as recovery found them.
     package var recovered: [RecoveredQueue] {
         log.queueNames.map { RecoveredQueue(id: $0.id, name: $0.name, depth: depth($0.id)) }

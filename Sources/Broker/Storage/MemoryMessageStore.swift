@@ -95,6 +95,8 @@ package final class MemoryMessageStore: MessageStore {
 
     package var limits: StoreLimits { behaviour.limits }
 
+    package func hasten() {}
+
     package var lastAppend: AppendID {
         if isOpenGroupUsed { return AppendID(openGroup) }
         return confirmed + 1 < openGroup ? AppendID(openGroup - 1) : .none

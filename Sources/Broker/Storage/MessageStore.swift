@@ -206,6 +206,10 @@ package protocol MessageStore: AnyObject {
     /// The append that covers everything appended so far; `.none` if all of it is durable already.
     var lastAppend: AppendID { get }
 
+    /// Says that somebody waits for `lastAppend` to be durable: settles may be kept back for a moment
+    /// otherwise.
+    func hasten()
+
     /// Creates a queue. Its id is usable at once.
     func declare(_ name: String) -> QueueID
 

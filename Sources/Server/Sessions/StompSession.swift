@@ -412,6 +412,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             }
             loop.markWaiting(self)
         }
+        loop.awaitDurable()
         receipts.append(id, when: append)
         if hasTooManyReceipts { setPause(.receipts, true) }
     }
