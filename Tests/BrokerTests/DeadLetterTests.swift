@@ -130,6 +130,25 @@ struct DeadLetterTests {
         #expect(broker.heldLetters.last == "/queue/a: none" && broker.heldLetters.count == 2)
     }
 
+    @Test("the operator is told once that dead letters wait, however often one of them passes")
+    func toldOnce() throws {
+        let broker = try BrokerHarness { settings in
+            var policy = BrokerSettings.QueuePolicy()
+            policy.messagesMax = 1
+            settings.queues = [.init(pattern: "/queue/dead", isPattern: false, policy: policy)]
+        }
+        let client = try broker.connect()
+        let reader = try broker.connect()
+        try broker.subscribe(client, "/queue/a", prefetch: 100)
+        try broker.subscribe(reader, "/queue/dead")
+        for number in 1...9 { try broker.send(client, "/queue/a", "\(number)") }
+        for number in 1...9 {
+            try broker.nack(client, "\(number)", requeue: false)
+            if number % 2 == 0 { try broker.ack(reader, "\(number - 1)") }
+        }
+        #expect(broker.heldLetters.count == 1)
+    }
+
     @Test("a second death takes the place of the first in the headers, and is counted")
     func twice() throws {
         let broker = try BrokerHarness { settings in

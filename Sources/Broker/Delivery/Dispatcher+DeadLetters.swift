@@ -40,21 +40,44 @@ extension Dispatcher {
         guard queue.policy.deadLettersExpired, !queue.policy.deadLetter.isEmpty,
             queue.policy.deadLetter != queue.name
         else { return false }
-        return openDeadLetterQueue(of: queue, bytes: 0) == nil
+        // That there is room for nothing says little: only what was taken ends the waiting.
+        guard let reason = lettersRefusal(deadLetterQueue(of: queue), bytes: 0, of: queue) else {
+            return false
+        }
+        noteLettersRefused(queue, reason)
+        return true
     }
 
-    /// The dead-letter queue if it takes a message of this size now; the operator is told when it
-    /// begins to refuse them and when it takes them again.
+    /// The dead-letter queue if it takes a message of this size now.
     private func openDeadLetterQueue(of queue: Queue, bytes: Int) -> Queue? {
         let target = deadLetterQueue(of: queue)
-        let reason =
-            target.map { refusal(bytes, of: $0)?.text }
-            ?? "\(queue.policy.deadLetter) is no queue and cannot be made one"
-        if queue.holdsDeadLetters != (reason != nil) {
-            queue.holdsDeadLetters = reason != nil
+        if let reason = lettersRefusal(target, bytes: bytes, of: queue) {
+            noteLettersRefused(queue, reason)
+            return nil
+        }
+        if let last = queue.lettersRefusedAt,
+            now.monotonic >= last.advanced(by: Self.refusedDelay)
+        {
+            queue.lettersRefusedAt = nil
+            effects.append(.deadLettersHeld(queue: queue.name, reason: nil))
+        }
+        return target
+    }
+
+    private func lettersRefusal(_ target: Queue?, bytes: Int, of queue: Queue) -> String? {
+        guard let target else {
+            return "\(queue.policy.deadLetter) is no queue and cannot be made one"
+        }
+        return refusal(bytes, of: target)?.text
+    }
+
+    /// Tells the operator that dead letters wait, once until they have gone on for a while: a full
+    /// queue takes one whenever somebody takes one out.
+    private func noteLettersRefused(_ queue: Queue, _ reason: String) {
+        if queue.lettersRefusedAt == nil {
             effects.append(.deadLettersHeld(queue: queue.name, reason: reason))
         }
-        return reason == nil ? target : nil
+        queue.lettersRefusedAt = now.monotonic
     }
 
     private func settle(_ item: FetchedMessage, of queue: Queue, _ reason: SettleReason) {

@@ -91,8 +91,8 @@ final class Queue {
     private var marks = Deque<DurabilityMark>()
 
     var waiting = WaitingLine()
-    /// Its dead letters wait: their queue takes none.
-    var holdsDeadLetters = false
+    /// When its dead-letter queue last took none; nil once it took some for long enough.
+    var lettersRefusedAt: MonotonicTime?
     /// It is served once what is going on is done.
     var isDeferred = false
     var subscriberCount = 0

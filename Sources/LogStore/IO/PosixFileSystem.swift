@@ -66,7 +66,7 @@ package struct PosixFileSystem: FileSystem {
                 } ?? 0
             }
             if count < 0 {
-                if errno == EINTR || (errno == EINVAL && usesCacheAgain(file)) { continue }
+                if errno == EINTR || usesCacheAgain(file) { continue }
                 throw failure("write", path(of: file))
             }
             done += count
@@ -81,8 +81,10 @@ package struct PosixFileSystem: FileSystem {
     /// True if the file was to be written past the system's memory, which it is not any more: a disk
     /// with other blocks refuses only the write.
     private func usesCacheAgain(_ file: File) -> Bool {
+        let error = errno
+        guard error == EINVAL || error == EOPNOTSUPP else { return false }
         let flags = fcntl(file.descriptor, F_GETFL)
-        defer { errno = EINVAL }
+        defer { errno = error }
         return flags >= 0 && flags & O_DIRECT != 0
             && fcntl(file.descriptor, F_SETFL, flags & ~O_DIRECT) == 0
     }

@@ -130,13 +130,20 @@ final class AccessControl {
         do throws(PasscodeHashError) {
             let setting = try quick()
             running = ticket
-            let job = PasscodeJob(check: check, step: step(ticket, check), quickSetting: setting)
+            let step = step(ticket, check)
+            // Also in the quick line, if the passcode that was remembered is none any more.
+            if ticket.isQuick, case .slow = step { quickCount = Self.quickCountMax }
+            let job = PasscodeJob(check: check, step: step, quickSetting: setting)
             NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { job.run() }
                 .assumeIsolated()
                 .whenComplete { [self] result in finished(ticket, check.user, result) }
         } catch {
-            fail(ticket, error.text)
-            startNext()
+            // Not before `check` has returned.
+            let reason = error.text
+            eventLoop.assumeIsolated().execute { [self] in
+                fail(ticket, reason)
+                startNext()
+            }
         }
     }
 
