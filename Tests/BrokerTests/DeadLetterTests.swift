@@ -105,13 +105,17 @@ struct DeadLetterTests {
         #expect(broker.broker.stats.deadLettersDropped == 1)
     }
 
-    @Test("while the dead-letter queue is full the message waits and nobody gets it")
-    func full() throws {
-        let broker = try BrokerHarness { settings in
+    private func brokerWithRoomForOneLetter() throws -> BrokerHarness {
+        try BrokerHarness { settings in
             var policy = BrokerSettings.QueuePolicy()
             policy.messagesMax = 1
             settings.queues = [.init(pattern: "/queue/dead", isPattern: false, policy: policy)]
         }
+    }
+
+    @Test("while the dead-letter queue is full the message waits and nobody gets it")
+    func full() throws {
+        let broker = try brokerWithRoomForOneLetter()
         let client = try broker.connect()
         try broker.subscribe(client, "/queue/a")
         try broker.send(client, "/queue/a", "1", "2")
@@ -132,11 +136,7 @@ struct DeadLetterTests {
 
     @Test("the operator is told once that dead letters wait, however often one of them passes")
     func toldOnce() throws {
-        let broker = try BrokerHarness { settings in
-            var policy = BrokerSettings.QueuePolicy()
-            policy.messagesMax = 1
-            settings.queues = [.init(pattern: "/queue/dead", isPattern: false, policy: policy)]
-        }
+        let broker = try brokerWithRoomForOneLetter()
         let client = try broker.connect()
         let reader = try broker.connect()
         try broker.subscribe(client, "/queue/a", prefetch: 100)

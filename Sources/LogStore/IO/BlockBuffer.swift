@@ -18,6 +18,11 @@ final class BlockBuffer: @unchecked Sendable {
     /// The size of the processor's large pages, and their alignment.
     static let byteCount = 2 << 20
 
+    /// The bytes of the whole blocks that hold `count` bytes.
+    static func wholeBlocks(_ count: Int) -> Int {
+        (count + blockBytes - 1) / blockBytes * blockBytes
+    }
+
     init() {
         base = .allocate(byteCount: Self.byteCount, alignment: Self.byteCount)
         // Before the first touch. Without large pages it is slower, and right all the same.

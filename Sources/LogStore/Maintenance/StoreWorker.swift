@@ -172,19 +172,18 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
             try writeZeroBlocks(file, count)
         } else {
             try files.writeZeros(file, count)
+            try files.syncData(file)
         }
-        try files.syncData(file)
     }
 
     /// Zeros that are synced at once: a sync of a whole segment would hold up those of the log for a tenth
     /// of a second.
     private static var zerosPerSync: Int { 1 << 20 }
 
-    /// Fills a file that takes whole blocks only: a part of one more than was asked for at most.
+    /// Fills and syncs a file that takes whole blocks only: a part of one more than was asked for at most.
     private func writeZeroBlocks(_ file: Files.File, _ count: Int) throws(FileError) {
         let zeros = BlockBuffer()
-        let blockBytes = BlockBuffer.blockBytes
-        let end = (count + blockBytes - 1) / blockBytes * blockBytes
+        let end = BlockBuffer.wholeBlocks(count)
         var offset = 0
         while offset < end {
             let length = min(Self.zerosPerSync, end - offset)

@@ -21,10 +21,6 @@ struct BlockWriter<Files: FileSystem>: Sendable {
 
     private static var blockBytes: Int { BlockBuffer.blockBytes }
 
-    private static func roundedUp(_ count: Int) -> Int {
-        (count + blockBytes - 1) / blockBytes * blockBytes
-    }
-
     /// Gets ready for a file that was opened, before it is told to take whole blocks: what stands before
     /// `offset` in its block is read.
     mutating func begin(_ file: Files.File, at offset: Int) throws(FileError) {
@@ -54,7 +50,7 @@ struct BlockWriter<Files: FileSystem>: Sendable {
             buffer.put(bytes.extracting(done..<done + count), at: filled)
             filled += count
             done += count
-            let whole = Self.roundedUp(filled)
+            let whole = BlockBuffer.wholeBlocks(filled)
             buffer.clear(filled..<whole)
             let files = files
             try buffer.withBytes(0..<whole) { (blocks) throws(FileError) in

@@ -157,8 +157,7 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
             self.file = file
             segment = number
             let bytes = [UInt8].encoded(count: SegmentHeader.byteCount) { header.encode(into: &$0) }
-            takesBlocks = false
-            try write(file, at: 0, bytes.span.bytes)
+            try files.write(file, at: 0, bytes.span.bytes)
             try sync(file)
             try files.rename(prepared, to: path(name))
             // The log's bytes begin with the header, too.
