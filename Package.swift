@@ -58,6 +58,7 @@ let package = Package(
     ],
     targets: [
         .target(name: "CChecksum"),
+        .target(name: "CRing"),
         .target(name: "CCrypt", linkerSettings: [.linkedLibrary("crypt")]),
         .systemLibrary(
             name: "CZlib",
@@ -77,7 +78,7 @@ let package = Package(
         ),
         .target(
             name: "LogStore",
-            dependencies: ["Base", "CChecksum", "CZlib", "CZstd", collections],
+            dependencies: ["Base", "CChecksum", "CRing", "CZlib", "CZstd", collections],
             cSettings: gnuSource,
             swiftSettings: strict + uncheckedInRelease
         ),

@@ -4,6 +4,8 @@ import Synchronization
 /// Runs a store's jobs on threads: one that writes, two that read, one for maintenance, one
 /// that packs.
 ///
+/// Small groups are written without a thread where the system can (`WriteRing`).
+///
 /// Confinement: broker loop, except that `wake` is called on the threads.
 package final class StoreDriver<Files: FileSystem> {
     package let store: LogStore
@@ -15,6 +17,12 @@ package final class StoreDriver<Files: FileSystem> {
     private let reading = WorkerThreads(name: "radiator-read", count: 2)
     private let maintaining = WorkerThreads(name: "radiator-care")
     private let packing = WorkerThreads(name: "radiator-pack")
+    private var ring: WriteRing?
+    /// What the ring writes at the moment.
+    private var ringJob: WriteJob?
+
+    /// Above that the copying would take the loop longer than waking the thread.
+    private static var ringBytesMax: Int { 64 << 10 }
 
     /// What the threads share: the worker, the active segment's writer, and finished results.
     private final class Hands: Sendable {
@@ -42,6 +50,14 @@ package final class StoreDriver<Files: FileSystem> {
                 return list.count == 1
             }
             if isFirst { wake() }
+        }
+
+        func start(_ job: WriteJob, on ring: WriteRing) -> Bool {
+            writer.withLock { $0.start(job, on: ring, bytesMax: StoreDriver.ringBytesMax) }
+        }
+
+        func finish(_ job: WriteJob, _ outcome: WriteRing.Outcome) -> StoreResult? {
+            writer.withLock { $0.finish(job, outcome) }
         }
 
         func takeFinished() -> [StoreResult] {
@@ -83,6 +99,10 @@ package final class StoreDriver<Files: FileSystem> {
         )
     }
 
+    /// Has small groups written by a ring from now on; the owner calls `collect` also when the ring's
+    /// descriptor is readable.
+    package func use(_ ring: WriteRing) { self.ring = ring }
+
     /// Ends a turn: hands what was appended to the threads.
     package func submit(now: MonotonicTime) {
         store.submit(now: now)
@@ -97,27 +117,52 @@ package final class StoreDriver<Files: FileSystem> {
         startJobs()
     }
 
-    /// Takes in what the threads finished.
+    /// Takes in what the threads and the ring finished.
     ///
     /// Notices then wait in the store.
     package func collect(now: MonotonicTime) {
+        collectFromRing(now: now)
         for result in hands.takeFinished() { store.complete(result, now: now) }
         startJobs()
+    }
+
+    private func collectFromRing(now: MonotonicTime) {
+        guard let job = ringJob, let outcome = ring?.takeOutcome() else { return }
+        ringJob = nil
+        if let result = hands.finish(job, outcome) {
+            store.complete(result, now: now)
+        } else {
+            // What the system refused once it is not asked for again.
+            ring = nil
+            run(.write(job), on: writing)
+        }
     }
 
     /// Starts the jobs that reads asked for, without ending the turn.
     package func startJobs() {
         for job in store.takeJobs() {
-            let threads =
-                switch job {
-                case .write: writing
-                case .read: reading
-                case .checkpoint, .prepareSpare, .remove, .checkSpace, .quarantine: maintaining
-                case .pack: packing
-                }
-            let hands = hands
-            threads.submit { hands.run(job) }
+            switch job {
+            case .write(let job): write(job)
+            case .read: run(job, on: reading)
+            case .checkpoint, .prepareSpare, .remove, .checkSpace, .quarantine:
+                run(job, on: maintaining)
+            case .pack: run(job, on: packing)
+            }
         }
+    }
+
+    /// There is one write job at a time, so that the ring's and the thread's cannot overtake each other.
+    private func write(_ job: WriteJob) {
+        if let ring, hands.start(job, on: ring) {
+            ringJob = job
+        } else {
+            run(.write(job), on: writing)
+        }
+    }
+
+    private func run(_ job: StoreJob, on threads: WorkerThreads) {
+        let hands = hands
+        threads.submit { hands.run(job) }
     }
 
     /// Ends the threads after the work that was given to them, and lets go of the directory.
@@ -128,6 +173,7 @@ package final class StoreDriver<Files: FileSystem> {
         reading.stop()
         maintaining.stop()
         packing.stop()
+        ring?.close()
         hands.close()
         files.close(lock)
     }

@@ -22,6 +22,7 @@ final class Engine {
     private var hasEnded = false
     private var ticking: RepeatedTask?
     private var isFlushScheduled = false
+    private var ringWatch: (any Channel)?
 
     /// Open files kept for the store, its readers and the listeners.
     private static let filesReserved = 32
@@ -102,6 +103,23 @@ final class Engine {
         target.value = self
         driver.submit(now: begin.monotonic)
         startTicking(configuration.storeOptions.fsync)
+        useRing()
+    }
+
+    /// Has small groups written without a thread, if the system can.
+    private func useRing() {
+        guard driver.store.options.writesPastCache, let ring = WriteRing() else { return }
+        let bound = NIOLoopBound((engine: self, ring: ring), eventLoop: eventLoop)
+        RingWatch.start(ring, on: eventLoop) { [weak self] in self?.collect() }
+            .whenSuccess { channel in
+                let (engine, ring) = bound.value
+                if engine.hasEnded {
+                    channel.close(promise: nil)
+                } else {
+                    engine.ringWatch = channel
+                    engine.driver.use(ring)
+                }
+            }
     }
 
     /// Says once a second how far a long recovery is, and how long it may still take.
@@ -308,6 +326,7 @@ final class Engine {
         if hasEnded { return }
         hasEnded = true
         ticking?.cancel()
+        ringWatch?.close(promise: nil)
         if let reason {
             logger.critical("the daemon ends", metadata: [LogKeys.reason: "\(reason)"])
         } else {

@@ -43,6 +43,8 @@ final class Simulation {
     var random: SeededGenerator
     let files: SimulatedFileSystem
     var options = LogStoreOptions()
+    /// Small groups are written as by the ring.
+    let usesRing: Bool
     var history = ModelHistory()
     var now = MonotonicTime(nanoseconds: 0)
 
@@ -131,6 +133,7 @@ final class Simulation {
             )
         )
         options = Self.draw(&random)
+        usesRing = random.oneIn(2)
         if kind == .lazySync {
             options.fsync =
                 random.oneIn(2)
@@ -331,7 +334,25 @@ final class Simulation {
     }
 
     func result(of job: StoreJob) -> StoreResult {
-        if case .write(let job) = job { writer.perform(job) } else { worker.perform(job) }
+        guard case .write(let job) = job else { return worker.perform(job) }
+        return resultOfRing(job) ?? writer.perform(job)
+    }
+
+    /// What a ring would make of a job; nil if that is none for it, or it refuses.
+    private func resultOfRing(_ job: WriteJob) -> StoreResult? {
+        guard usesRing, let staged = writer.stage(job, bytesMax: 8 << 10) else { return nil }
+        counts[.ringWrites] += 1
+        do throws(FileError) {
+            try staged.blocks.withBytes { (bytes) throws(FileError) in
+                try files.write(staged.file, at: staged.offset, bytes)
+            }
+        } catch {
+            return writer.finish(job, error.reason == .noSpace ? .refused : .failed(EIO))
+        }
+        do throws(FileError) { try files.syncData(staged.file) } catch {
+            return writer.finish(job, .failed(EIO))
+        }
+        return writer.finish(job, .durable)
     }
 
     func deliver(_ result: StoreResult) throws {

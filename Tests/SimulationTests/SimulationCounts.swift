@@ -5,7 +5,7 @@ enum SimulationCounter: String, CaseIterable, Sendable {
     case calls, sends, fanOuts, units, settles, requeues, purges, declares, deletes
     case fetches, coldFetches
     // Work on the disk.
-    case jobs, checkpoints, packs, removals, spares
+    case jobs, ringWrites, checkpoints, packs, removals, spares
     // Ends of processes, and beginnings.
     case powerCuts, kills, deathsInRecovery, openings, tornTails
     /// Calls that were lost, as nobody had said that they are safe.

@@ -26,6 +26,7 @@ struct SimulationTests {
         #expect(counts[.kills] > 50)
         #expect(counts[.deathsInRecovery] > 30)
         #expect(counts[.tornTails] > 3)
+        #expect(counts[.ringWrites] > 1_000)
         #expect(counts[.packs] > 100)
         for counter in Self.everyCall { #expect(counts[counter] > 100, "\(counter)") }
     }

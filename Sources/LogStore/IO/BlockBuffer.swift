@@ -2,7 +2,8 @@ import Glibc
 
 // Memory for writes that pass the system's own memory by. One of the few places with unsafe pointers.
 //
-// Invariant: only the thread that writes the active segment, or prepares a file, touches the bytes.
+// Invariant: only the thread that writes the active segment, or prepares a file, touches the bytes; and
+// while the system writes them, nobody.
 
 /// Zeroed memory that is aligned and in as few pages as can be, so that the disk takes large pieces at
 /// once.
@@ -51,11 +52,36 @@ final class BlockBuffer: @unchecked Sendable {
             .initializeMemory(as: UInt8.self, repeating: 0)
     }
 
-    /// Lends a range.
-    func withBytes<Result, E: Error>(
-        _ range: Range<Int>,
-        _ body: (RawSpan) throws(E) -> Result
-    ) throws(E) -> Result {
-        try body(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: base[range])))
+    /// Moves bytes that stand in the buffer to another place in it.
+    func move(_ range: Range<Int>, to offset: Int) {
+        guard !range.isEmpty, let base = base.baseAddress else { return }
+        precondition(range.upperBound <= self.base.count && offset + range.count <= self.base.count)
+        (base + offset).copyMemory(from: base + range.lowerBound, byteCount: range.count)
+    }
+
+    /// The first `count` bytes, to be lent to the system.
+    func blocks(_ count: Int) -> Blocks {
+        Blocks(buffer: self, bytes: UnsafeRawBufferPointer(rebasing: base[..<count]))
+    }
+
+    /// Bytes of a buffer, which lives as long as they are held.
+    struct Blocks: @unchecked Sendable {
+        // @unchecked: see the invariant at the top of the file.
+        private let buffer: BlockBuffer
+        /// Valid while `self` is.
+        let bytes: UnsafeRawBufferPointer
+
+        fileprivate init(buffer: BlockBuffer, bytes: UnsafeRawBufferPointer) {
+            self.buffer = buffer
+            self.bytes = bytes
+        }
+
+        /// Lends the bytes.
+        func withBytes<Result, E: Error>(
+            _ body: (RawSpan) throws(E) -> Result
+        ) throws(E) -> Result {
+            defer { withExtendedLifetime(buffer) {} }
+            return try body(RawSpan(_unsafeBytes: bytes))
+        }
     }
 }

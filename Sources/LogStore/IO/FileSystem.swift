@@ -72,6 +72,9 @@ package protocol FileSystem: Sendable {
     /// False, and nothing changed, where that cannot be.
     func bypassCache(_ file: File) -> Bool
 
+    /// The system's number of an open file, for calls of the system itself; nil where it has none.
+    func descriptor(of file: File) -> Int32?
+
     /// Bytes that may still be written to the disk that holds `directory`.
     func freeBytes(_ directory: String) throws(FileError) -> Int
 }
@@ -95,6 +98,9 @@ extension FileSystem {
 
     /// For file systems that keep nothing in memory, or do nothing else.
     package func bypassCache(_ file: File) -> Bool { false }
+
+    /// For file systems that are not the system's.
+    package func descriptor(of file: File) -> Int32? { nil }
 
     /// For file systems without symbolic links.
     package func isSymbolicLink(_ path: String) -> Bool { false }

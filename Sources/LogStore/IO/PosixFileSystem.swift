@@ -73,6 +73,8 @@ package struct PosixFileSystem: FileSystem {
         }
     }
 
+    package func descriptor(of file: File) -> Int32? { file.descriptor }
+
     package func bypassCache(_ file: File) -> Bool {
         let flags = fcntl(file.descriptor, F_GETFL)
         return flags >= 0 && fcntl(file.descriptor, F_SETFL, flags | O_DIRECT) == 0
@@ -198,7 +200,13 @@ package struct PosixFileSystem: FileSystem {
     }
 
     private func failure(_ operation: String, _ path: String) -> FileError {
-        let code = errno
+        FileError(code: errno, operation: operation, path: path)
+    }
+}
+
+extension FileError {
+    /// From the system's error number.
+    init(code: Int32, operation: String, path: String) {
         let reason: FileError.Reason =
             switch code {
             case ENOENT: .notFound
@@ -210,7 +218,7 @@ package struct PosixFileSystem: FileSystem {
             case EMFILE, ENFILE: .tooManyOpenFiles
             default: .other(code)
             }
-        return FileError(
+        self.init(
             reason: reason,
             operation: operation,
             path: path,

@@ -187,7 +187,7 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         var offset = 0
         while offset < end {
             let length = min(Self.zerosPerSync, end - offset)
-            try zeros.withBytes(0..<length) { (bytes) throws(FileError) in
+            try zeros.blocks(length).withBytes { (bytes) throws(FileError) in
                 try files.write(file, at: offset, bytes)
             }
             try files.syncData(file)

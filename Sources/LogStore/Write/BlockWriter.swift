@@ -9,59 +9,94 @@ import Base
 /// Confinement: the thread that writes.
 struct BlockWriter<Files: FileSystem>: Sendable {
     private let files: Files
+    /// What was written of the last block, and behind it what is to be written.
     private let buffer = BlockBuffer()
-    /// Where the next byte goes.
-    private var end = 0
-    /// The bytes of the last block, up to the end.
-    private var partial: [UInt8] = []
+    /// Where the buffer's first byte belongs: the begin of a block.
+    private(set) var start = 0
+    private var writtenBytes = 0
+    private var stagedBytes = 0
 
     init(files: Files) {
         self.files = files
     }
 
-    private static var blockBytes: Int { BlockBuffer.blockBytes }
+    /// Where the next byte goes.
+    private var end: Int { start + writtenBytes + stagedBytes }
+
+    private var room: Int { BlockBuffer.byteCount - writtenBytes - stagedBytes }
 
     /// Gets ready for a file that was opened, before it is told to take whole blocks: what stands before
     /// `offset` in its block is read.
     mutating func begin(_ file: Files.File, at offset: Int) throws(FileError) {
-        end = offset
-        partial = []
-        let count = offset % Self.blockBytes
+        let count = offset % BlockBuffer.blockBytes
+        start = offset - count
+        writtenBytes = count
+        stagedBytes = 0
         guard count > 0 else { return }
         let files = files
+        let start = start
+        var partial: [UInt8] = []
         try partial.appendBytes(upTo: count) { (span) throws(FileError) in
-            try files.read(file, at: offset - count, into: &span)
+            try files.read(file, at: start, into: &span)
         }
         // A file that ends before has no bytes there.
         partial += repeatElement(0, count: count - partial.count)
+        buffer.put(partial.span.bytes, at: 0)
     }
+
+    /// Takes bytes to be written behind those before; false, and nothing taken, if there is no room.
+    mutating func stage(at offset: Int, _ bytes: RawSpan) -> Bool {
+        guard bytes.byteCount <= room else { return false }
+        invariant(offset == end, "blocks are written in order")
+        buffer.put(bytes, at: writtenBytes + stagedBytes)
+        stagedBytes += bytes.byteCount
+        return true
+    }
+
+    /// The whole blocks that hold what was staged; they belong at `start`.
+    ///
+    /// They stay as they are until `stage` or `advance`.
+    func stagedBlocks() -> BlockBuffer.Blocks {
+        let filled = writtenBytes + stagedBytes
+        let whole = BlockBuffer.wholeBlocks(filled)
+        buffer.clear(filled..<whole)
+        return buffer.blocks(whole)
+    }
+
+    /// What was staged is written.
+    mutating func advance() {
+        let filled = writtenBytes + stagedBytes
+        let full = filled / BlockBuffer.blockBytes * BlockBuffer.blockBytes
+        buffer.move(full..<filled, to: 0)
+        start += full
+        writtenBytes = filled - full
+        stagedBytes = 0
+    }
+
+    /// What was staged is not to be written, or was not.
+    mutating func unstage() { stagedBytes = 0 }
 
     /// Writes bytes behind those before.
     ///
     /// After an error the same may be tried again.
     mutating func write(_ file: Files.File, at offset: Int, _ bytes: RawSpan) throws(FileError) {
-        invariant(offset == end, "blocks are written in order")
-        var position = offset - partial.count
-        var filled = partial.count
-        buffer.put(partial.span.bytes, at: 0)
-        var done = 0
-        repeat {
-            let count = min(BlockBuffer.byteCount - filled, bytes.byteCount - done)
-            buffer.put(bytes.extracting(done..<done + count), at: filled)
-            filled += count
-            done += count
-            let whole = BlockBuffer.wholeBlocks(filled)
-            buffer.clear(filled..<whole)
-            let files = files
-            try buffer.withBytes(0..<whole) { (blocks) throws(FileError) in
-                try files.write(file, at: position, blocks)
+        // A part may have been written by the try before.
+        var done = end - offset
+        invariant(done >= 0 && done <= bytes.byteCount, "blocks are written in order")
+        while done < bytes.byteCount {
+            let count = min(room, bytes.byteCount - done)
+            _ = stage(at: offset + done, bytes.extracting(done..<done + count))
+            let (files, start) = (files, start)
+            do throws(FileError) {
+                try stagedBlocks().withBytes { (blocks) throws(FileError) in
+                    try files.write(file, at: start, blocks)
+                }
+            } catch {
+                unstage()
+                throw error
             }
-            guard done < bytes.byteCount else { break }
-            position += whole
-            filled = 0
-        } while true
-        end = offset + bytes.byteCount
-        let start = filled / Self.blockBytes * Self.blockBytes
-        partial = buffer.withBytes(start..<filled) { last in last.withUnsafeBytes { Array($0) } }
+            advance()
+            done += count
+        }
     }
 }

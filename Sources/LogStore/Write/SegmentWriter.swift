@@ -41,6 +41,54 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
         }
     }
 
+    /// Lays out a job that is one write and a sync, to be carried out by the caller, and then
+    /// `finish`; nil, and nothing done, for any other job.
+    ///
+    /// The file must be written past the system's memory: so the write alone can be synced.
+    mutating func stage(_ job: WriteJob, bytesMax: Int) -> StagedWrite<Files.File>? {
+        guard takesBlocks, job.syncs, let file,
+            job.steps.reduce(0, { $0 + $1.byteCount }) <= bytesMax
+        else { return nil }
+        var staged: StagedWrite<Files.File>?
+        for step in job.steps {
+            guard case .write(segment, let offset, let chunk, let range) = step,
+                chunk.withBytes(range, { blocks?.stage(at: offset, $0) == true }),
+                let blocks
+            else {
+                blocks?.unstage()
+                return nil
+            }
+            staged = StagedWrite(file: file, offset: blocks.start, blocks: blocks.stagedBlocks())
+        }
+        return staged
+    }
+
+    /// Starts a job on the ring; false, and nothing done, if it is not of that kind.
+    ///
+    /// `finish` must follow.
+    mutating func start(_ job: WriteJob, on ring: WriteRing, bytesMax: Int) -> Bool {
+        guard let staged = stage(job, bytesMax: bytesMax) else { return false }
+        if let descriptor = files.descriptor(of: staged.file),
+            ring.start(descriptor, at: staged.offset, staged.blocks)
+        {
+            return true
+        }
+        blocks?.unstage()
+        return false
+    }
+
+    /// Notes how the write of a staged job ended; nil if the job must be performed after all.
+    mutating func finish(_ job: WriteJob, _ outcome: WriteRing.Outcome) -> StoreResult? {
+        if outcome == .durable { blocks?.advance() } else { blocks?.unstage() }
+        switch outcome {
+        case .durable: return .written(job, nil)
+        case .refused: return nil
+        case .failed(let code):
+            let path = path(FileNames.segment(segment))
+            return .written(job, FileError(code: code, operation: "synced write", path: path))
+        }
+    }
+
     /// Whether an error only says that a step must wait; a failed sync is final.
     private func mayWait(_ error: FileError) -> Bool {
         (error.reason == .noSpace || error.reason == .tooManyOpenFiles) && !isSyncing
@@ -182,4 +230,11 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
         }
         return file
     }
+}
+
+/// A job laid out as one write: whole blocks at a multiple of their size.
+struct StagedWrite<File: BitwiseCopyable & Sendable>: Sendable {
+    let file: File
+    let offset: Int
+    let blocks: BlockBuffer.Blocks
 }

@@ -54,6 +54,14 @@ enum EitherFileSystem: FileSystem {
         }
     }
 
+    func descriptor(of file: File) -> Int32? {
+        switch (self, file) {
+        case (.posix(let files), .posix(let file)): files.descriptor(of: file)
+        case (.simulated(let files), .simulated(let file)): files.descriptor(of: file)
+        default: fatalError("a file of the other kind")
+        }
+    }
+
     func syncData(_ file: File) throws(FileError) {
         switch (self, file) {
         case (.posix(let files), .posix(let file)): try files.syncData(file)

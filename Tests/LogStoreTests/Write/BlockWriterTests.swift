@@ -7,8 +7,11 @@ import Testing
 @Suite struct BlockWriterTests {
     private static let large = BlockBuffer.byteCount
 
+    /// Drawn bytes, none of them zero, which come again after a number that is no part of a block.
     private static func bytes(_ count: Int, _ generator: inout SeededGenerator) -> [UInt8] {
-        (0..<count).map { _ in UInt8.random(in: 1...255, using: &generator) }
+        var bytes = (0..<251).map { _ in UInt8.random(in: 1...255, using: &generator) }
+        while bytes.count < count { bytes += bytes }
+        return Array(bytes.prefix(count))
     }
 
     @Test(
