@@ -44,6 +44,7 @@ let package = Package(
         .executable(name: "radiatord", targets: ["radiatord"]),
         .executable(name: "radiator-log", targets: ["radiator-log"]),
         .executable(name: "radiator-bench", targets: ["radiator-bench"]),
+        .executable(name: "radiator-micro", targets: ["radiator-micro"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -120,6 +121,14 @@ let package = Package(
             dependencies: ["Base", nioCore, nioPosix, arguments],
             path: "Benchmarks/radiator-bench",
             swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "radiator-micro",
+            dependencies: ["Base", "LogStore", "Broker", "StompCodec", nioCore],
+            path: "Benchmarks/radiator-micro",
+            swiftSettings: strict,
+            // valgrind stops at Swift's debug information.
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--strip-debug"])]
         ),
 
         .target(

@@ -44,6 +44,10 @@ private let allowed: [(folder: String, modules: Set<String>)] = [
             "Synchronization",
         ]
     ),
+    (
+        "Benchmarks/radiator-micro/",
+        ["Base", "LogStore", "Broker", "StompCodec", "NIOCore", "Glibc"]
+    ),
 ]
 
 /// The imports of a file that its folder does not allow; nil when no rule covers the folder.

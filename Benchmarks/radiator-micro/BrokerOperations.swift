@@ -1,0 +1,108 @@
+import Base
+import Broker
+import LogStore
+import NIOCore
+
+/// A message's whole way through broker and store: sent, durable, delivered, acknowledged, durable.
+enum BrokerOperations {
+    static let all = [
+        Operation(name: "cycle-1") { try cycle($0, turns: 200, messagesPerTurn: 1) },
+        Operation(name: "cycle-100") { try cycle($0, turns: 40, messagesPerTurn: 100) },
+    ]
+
+    private static func cycle(
+        _ directory: String,
+        turns: Int,
+        messagesPerTurn count: Int
+    ) throws -> Operation.Work {
+        let broker = try DirectBroker(directory)
+        for _ in 0..<10 { try broker.cycle(count) }
+        return {
+            for _ in 0..<turns { try broker.cycle(count) }
+            return turns * count
+        }
+    }
+}
+
+/// A broker on a store of its own, with a sender and a consumer of one queue.
+private final class DirectBroker {
+    private let store: DirectStore
+    private let messages: LogMessageStore
+    private let broker: Broker
+    private let sender: SessionID
+    private let consumer: SessionID
+    private let destination: DestinationID
+    private let message = Message(
+        headers: ByteBuffer(bytes: Sample.headers),
+        body: ByteBuffer(bytes: Sample.body)
+    )
+    private var effects: [Effect] = []
+    private var deliveries: [Delivery] = []
+
+    init(_ directory: String) throws {
+        let now = Sample.time
+        store = try DirectStore(directory)
+        messages = LogMessageStore(store.log)
+        var settings = BrokerSettings()
+        settings.prefetch = 100
+        broker = try Broker(
+            store: messages,
+            settings: settings,
+            recovered: messages.recovered,
+            now: now
+        )
+        sender = try broker.openSession(now: now)
+        consumer = try broker.openSession(now: now)
+        destination = try broker.destination("/queue/a", for: .send, of: sender, now: now)
+        _ = try broker.subscribe(
+            consumer,
+            to: "/queue/a",
+            SubscriptionRequest(mode: .individual),
+            now: now
+        )
+        endTurn()
+    }
+
+    /// Takes so many messages all the way, in two turns as the server has them.
+    func cycle(_ count: Int) throws {
+        let now = Sample.time
+        for _ in 0..<count {
+            _ = try broker.send(sender, to: destination, message, now: now)
+            messages.hasten()
+        }
+        endTurn()
+        guard deliveries.count == count else {
+            throw WrongRun("\(deliveries.count) of \(count) messages were delivered")
+        }
+        for delivery in deliveries {
+            guard let number = delivery.number else { throw WrongRun("nothing to acknowledge") }
+            let target = AckTarget.delivery(delivery.subscription, number)
+            _ = try broker.answer(consumer, target, .settle, now: now)
+        }
+        messages.hasten()
+        deliveries.removeAll(keepingCapacity: true)
+        endTurn()
+    }
+
+    /// Makes durable what was appended, and takes what is delivered then as written to the socket.
+    private func endTurn() {
+        store.endTurn()
+        for notice in store.log.takeNotices() {
+            if let event = LogMessageStore.event(of: notice) {
+                broker.handle(event, now: Sample.time)
+            }
+        }
+        effects = broker.takeEffects(reusing: effects)
+        var bytes = 0
+        for case .deliver(let delivery) in effects {
+            deliveries.append(delivery)
+            bytes += delivery.message.footprint
+        }
+        broker.written(
+            consumer,
+            bytes: bytes,
+            through: deliveries.last?.number,
+            now: Sample.time
+        )
+    }
+}
