@@ -2,14 +2,14 @@
 #
 # SEEDS=N   how many seeds `make simulate` tries; FROM=K: from which on; JOBS=J: in how many processes
 # SEED=N    the one seed that `make simulate` tells step by step; KIND=crashes: of that kind only
-# ARGS=...  passed on to the program that `make run` and `make bench` start
+# ARGS=...  passed on to the program that `make run`, `make bench` and `make instructions` start
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run build test bench lint format simulate deps deps-build clean \
-	test-swift test-clients
+	test-swift test-clients test-instructions instructions
 
 # Every release build has the same flags, for all of them share .build/release.
 RELEASE := swift build -c release --static-swift-stdlib
@@ -24,14 +24,15 @@ KIND ?=
 ARGS ?=
 
 help:
-	@echo 'make run        build the daemon and start it on 127.0.0.1:61613, data in ./radiator-data'
-	@echo 'make test       everything: lint, Swift tests, stock clients against the real daemon'
-	@echo 'make bench      throughput, latency, CPU and memory over real sockets; ARGS="--compare"'
-	@echo 'make simulate   the long simulation of the storage engine; SEEDS=20000 (docs/simulation.md)'
-	@echo 'make build      the release daemon, log tool and benchmark in $(BIN)'
-	@echo 'make lint       check the format of all Swift files; make format corrects it'
-	@echo 'make deps       install what building and testing needs (or say what to install)'
-	@echo 'make clean      remove everything that was built; the data stays'
+	@echo 'make run           build the daemon and start it on 127.0.0.1:61613, data in ./radiator-data'
+	@echo 'make test          everything: lint, Swift tests, stock clients and the real daemon, instruction counts'
+	@echo 'make instructions  what each operation costs, against recorded bounds; ARGS=--record'
+	@echo 'make bench         throughput, latency, CPU and memory over real sockets; ARGS="--compare"'
+	@echo 'make simulate      the long simulation of the storage engine; SEEDS=20000 (docs/simulation.md)'
+	@echo 'make build         the release daemon, log tool and benchmark in $(BIN)'
+	@echo 'make lint          check the format of all Swift files; make format corrects it'
+	@echo 'make deps          install what building and testing needs (or say what to install)'
+	@echo 'make clean         remove everything that was built; the data stays'
 	@echo
 	@echo 'ARGS="--config radiator.toml" is passed on to the program of run and bench.'
 
@@ -45,7 +46,7 @@ build: deps-build
 	@$(RELEASE) --product radiator-bench
 
 # With `make -k test` the client tests run even if a Swift test has failed.
-test: lint test-swift test-clients
+test: lint test-swift test-clients test-instructions
 
 test-swift: deps-build
 	@$(STEP) swift-build swift build --build-tests
@@ -56,6 +57,14 @@ test-clients: deps
 	@$(STEP) build-log-tool $(RELEASE) --product radiator-log
 	@$(STEP) client-tests .build-clients/bin/python Tests/EndToEndTests/run.py \
 		--daemon $(BIN)/radiatord --log-tool $(BIN)/radiator-log
+
+test-instructions: deps
+	@$(STEP) build-micro $(RELEASE) --product radiator-micro
+	@$(STEP) instructions tools/count-instructions $(BIN)/radiator-micro
+
+instructions: deps-build
+	@$(RELEASE) --product radiator-micro
+	@tools/count-instructions $(BIN)/radiator-micro $(ARGS)
 
 bench: deps-build
 	@$(RELEASE) --product radiatord
