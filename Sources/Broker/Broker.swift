@@ -17,6 +17,8 @@ package final class Broker {
     /// Subscriptions by pattern, which also get destinations that are made later.
     var patternSubscriptions: [Subscription] = []
     let transactionAccount = TransactionAccount()
+    /// Of `store.limits`, which is asked for with each message.
+    let messageBytesMax: Int
     private var isReadingHeld = false
     private var nextSearch: MonotonicTime
 
@@ -34,6 +36,7 @@ package final class Broker {
     ) throws(BrokerError) {
         self.store = store
         self.settings = settings
+        messageBytesMax = store.limits.messageBytesMax
         nextSearch = now.monotonic
         registry = try DestinationRegistry(
             store: store,

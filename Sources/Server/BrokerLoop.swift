@@ -44,6 +44,8 @@ package final class BrokerLoop {
     private var waiting: [any BrokerClient] = []
     private var effects: [Effect] = []
     private var isTurnOpen = false
+    /// A receipt waits for what was appended in this turn.
+    private var isAwaited = false
     private(set) var isReadingHeld = false
     private var durable = AppendID.none
     private var nextTick: Scheduled<Void>?
@@ -119,6 +121,8 @@ package final class BrokerLoop {
             flushChanged()
             rounds += 1
         }
+        if isAwaited { store.hasten() }
+        isAwaited = false
         submit()
         wakeForBroker()
         checkStopped()
@@ -213,7 +217,7 @@ package final class BrokerLoop {
 
     /// Says that a receipt waits for an append to be durable.
     @inline(__always)
-    func awaitDurable() { store.hasten() }
+    func awaitDurable() { isAwaited = true }
 
     /// True if an append is durable already.
     func isDurable(_ append: AppendID) -> Bool { append <= durable }

@@ -101,7 +101,7 @@ extension Dispatcher {
         let sequence = store.enqueue(letter, to: target.id, at: now.wall)
         settle(item, of: queue, .deadLettered)
         if queue.isPersistent { store.endBatch() }
-        appended(sequence, of: letter, to: target)
+        appended(sequence, of: letter, to: target, coveredBy: store.lastAppend)
     }
 
     /// The queue that dead letters go to; it is made when it is needed first.

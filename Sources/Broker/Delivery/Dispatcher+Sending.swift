@@ -25,13 +25,18 @@ extension Dispatcher {
         if queue.policy.overflow == .dropOldest { trim(queue) }
     }
 
-    /// Notes an entry that the store made just now.
-    func appended(_ sequence: EntrySequence, of message: Message, to queue: Queue) {
+    /// Notes an entry that the store made.
+    func appended(
+        _ sequence: EntrySequence,
+        of message: Message,
+        to queue: Queue,
+        coveredBy append: AppendID
+    ) {
         appended(
             sequence,
             to: queue,
             due: queue.due(expires: message.expires, time: now.wall.milliseconds),
-            coveredBy: store.lastAppend
+            coveredBy: append
         )
     }
 }

@@ -47,8 +47,9 @@ extension Broker {
                 return .done
             }
             let sequence = store.enqueue(message, to: queue.id, at: now.wall)
-            dispatcher.appended(sequence, of: message, to: queue)
-            return enqueued(queue, store.lastAppend)
+            let append = store.lastAppend
+            dispatcher.appended(sequence, of: message, to: queue, coveredBy: append)
+            return enqueued(queue, append)
         case .fanout(let fanout):
             for child in fanout.children { try admit(message.byteCount, to: child) }
             dispatcher.stats.sends += 1
@@ -79,12 +80,11 @@ extension Broker {
     /// Refuses a message that is larger than the store takes, wherever it goes: a queue's storage is
     /// a setting, and must not change what can be sent to it.
     func checkSize(_ message: Message, for destination: DestinationID) throws(BrokerError) {
-        let limit = store.limits.messageBytesMax
-        guard message.byteCount > limit else { return }
+        guard message.byteCount > messageBytesMax else { return }
         throw BrokerError(
             .limitReached,
             "message for \(registry.name(of: destination)) has \(message.byteCount) bytes: "
-                + "the store takes \(limit)"
+                + "the store takes \(messageBytesMax)"
         )
     }
 
@@ -118,10 +118,10 @@ extension Broker {
         _ message: Message
     ) -> Completion {
         guard !entries.isEmpty else { return .done }
-        for (queue, sequence) in entries {
-            dispatcher.appended(sequence, of: message, to: queue)
-        }
         let append = store.lastAppend
+        for (queue, sequence) in entries {
+            dispatcher.appended(sequence, of: message, to: queue, coveredBy: append)
+        }
         for (queue, _) in entries { _ = enqueued(queue, append) }
         return append == .none ? .done : .whenDurable(append)
     }
