@@ -44,6 +44,7 @@ build: deps-build
 	@$(RELEASE) --product radiatord
 	@$(RELEASE) --product radiator-log
 	@$(RELEASE) --product radiator-bench
+	@$(RELEASE) --product radiator-sink
 
 # With `make -k test` the client tests run even if a Swift test has failed.
 test: lint test-swift test-clients test-instructions
@@ -69,6 +70,7 @@ instructions: deps-build
 bench: deps-build
 	@$(RELEASE) --product radiatord
 	@$(RELEASE) --product radiator-bench
+	@$(RELEASE) --product radiator-sink
 	@$(BIN)/radiator-bench --daemon $(BIN)/radiatord $(ARGS)
 
 lint: deps-build

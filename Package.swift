@@ -45,6 +45,7 @@ let package = Package(
         .executable(name: "radiator-log", targets: ["radiator-log"]),
         .executable(name: "radiator-bench", targets: ["radiator-bench"]),
         .executable(name: "radiator-micro", targets: ["radiator-micro"]),
+        .executable(name: "radiator-sink", targets: ["radiator-sink"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -129,6 +130,11 @@ let package = Package(
             swiftSettings: strict,
             // valgrind stops at Swift's debug information.
             linkerSettings: [.unsafeFlags(["-Xlinker", "--strip-debug"])]
+        ),
+        .executableTarget(
+            name: "radiator-sink",
+            path: "Benchmarks/sink",
+            cSettings: gnuSource
         ),
 
         .target(
