@@ -76,7 +76,7 @@ enum Files {
     /// Takes the files below a directory out of the page cache; needs no rights.
     static func dropPageCache(of directory: String) throws {
         // Only what is on the disk can leave memory.
-        sync()
+        writeBack()
         for name in try names(in: directory) {
             let file = open("\(directory)/\(name)", O_RDONLY)
             guard file >= 0 else { continue }
@@ -88,47 +88,12 @@ enum Files {
         }
     }
 
-    static func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 }
+    /// Brings all that was written to the disks.
+    static func writeBack() { sync() }
+
+    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     static func failure(_ what: String) -> LoadError {
         LoadError(description: "\(what): \(String(cString: strerror(errno)))")
-    }
-}
-
-/// How fast the disk below a directory makes small writes durable.
-enum DeviceProbe {
-    /// Writes and syncs 256 bytes at a time into blocks written before; syncs per second.
-    static func syncsPerSecond(in directory: String, seconds: Double = 0.3) throws -> Double {
-        let path = "\(directory)/sync-probe"
-        let file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0o600)
-        guard file >= 0 else { throw Files.failure("cannot write \(path)") }
-        defer {
-            close(file)
-            unlink(path)
-        }
-        let zeros = [UInt8](repeating: 0, count: 1 << 20)
-        guard pwrite(file, zeros, zeros.count, 0) == zeros.count, fdatasync(file) == 0 else {
-            throw Files.failure("cannot write \(path)")
-        }
-        let record = [UInt8](repeating: 1, count: 256)
-        let start = Stopwatch()
-        var count = 0
-        while start.seconds < seconds {
-            guard pwrite(file, record, record.count, off_t(count * 256 % zeros.count)) == 256,
-                fdatasync(file) == 0
-            else { throw Files.failure("cannot sync \(path)") }
-            count += 1
-        }
-        return Double(count) / start.seconds
-    }
-}
-
-/// Time since it was made.
-struct Stopwatch {
-    private let start = ContinuousClock.now
-
-    var seconds: Double {
-        let elapsed = (ContinuousClock.now - start).components
-        return Double(elapsed.seconds) + Double(elapsed.attoseconds) * 1e-18
     }
 }

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Glibc
-import NIOCore
 import NIOPosix
 
 /// Starts a daemon on a temporary directory and drives it over real sockets.
@@ -8,10 +7,10 @@ import NIOPosix
 struct RadiatorBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "radiator-bench",
-        abstract: "Measures radiatord over real sockets; durable messages, every one receipted.",
+        abstract: "Measures radiatord over real sockets; persistent messages, every one receipted.",
         discussion: """
-            Exit status: 0 when radiator meets every target that belongs to the workloads, \
-            1 when it misses one or something failed, 64 for wrong arguments.
+            Exit status: 0 when radiator meets every target that belongs to the workloads and \
+            peers of the run, 1 when it misses one or something failed, 64 for wrong arguments.
             """
     )
 
@@ -24,7 +23,7 @@ struct RadiatorBench: ParsableCommand {
     @Option(help: "Seconds of measured work per workload and peer, over all rounds.")
     var seconds: Double = 4
 
-    @Option(help: "Rounds; in each, the peers take turns on the same work.")
+    @Option(help: "Rounds; in each, the peers take turns on the same work. Results are medians.")
     var rounds: Int = 2
 
     @Option(help: "Run only this workload, or all whose name contains this; may be repeated.")
@@ -33,8 +32,11 @@ struct RadiatorBench: ParsableCommand {
     @Flag(help: "Include the long workloads, which otherwise must be named in full.")
     var all = false
 
-    @Flag(help: "Measure beanstalkd and RabbitMQ as well, as far as they are installed.")
+    @Flag(help: "Measure all peers as well, as far as they are installed.")
     var compare = false
+
+    @Option(help: "Measure these peers as well: \(Self.peerNames), with commas between.")
+    var peers: String?
 
     @Flag(help: "Print the workloads and stop.")
     var list = false
@@ -49,30 +51,34 @@ struct RadiatorBench: ParsableCommand {
     }
 
     func run() throws {
-        let workloads = Workload.catalogue.filter(isMeant)
-        guard !workloads.isEmpty else {
+        let workloads = catalogue.flatMap(\.workloads)
+        guard workloads.contains(where: isMeant) else {
             throw ValidationError("No workload has a name like that; see --list.")
         }
         guard !list else {
-            for workload in workloads { print("\(workload.name)\t\(workload.summary)") }
-            let left = Workload.catalogue.filter(\.isLong).map(\.name)
+            for workload in workloads.filter(isMeant) {
+                print("\(workload.name)\t\(workload.summary)")
+            }
+            let left = workloads.filter(\.isLong).map(\.name)
             if only.isEmpty && !all { print("long, see --all: \(left.joined(separator: ", "))") }
             return
         }
+        let roster = try roster()
+        ProcessUsage.raiseOpenFilesMax()
         Interruption.shared.install()
         let root = try Files.makeTemporaryDirectory(in: directory)
         Interruption.shared.setDirectory(root)
         defer { Files.removeTree(root) }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let session = try BenchSession(
-            peers: peers(),
+        let session = BenchSession(
+            peers: roster.peers,
             root: root,
             driver: LoadDriver(loop: group.next()),
             seconds: seconds,
             rounds: rounds,
             save: { report in if let json { try Files.write(report.json(), to: json) } }
         )
-        let report = try session.run(workloads)
+        let report = try session.run(where: isMeant)
         guard report.isTargetMet else { throw ExitCode.failure }
     }
 
@@ -80,36 +86,33 @@ struct RadiatorBench: ParsableCommand {
     private func isMeant(_ workload: Workload) -> Bool {
         if only.contains(workload.name) { return true }
         guard all || !workload.isLong else { return false }
-        return only.isEmpty
-            || only.contains { text in
-                workload.name.contains(text) && !Workload.catalogue.contains { $0.name == text }
-            }
+        let names = catalogue.flatMap(\.workloads).map(\.name)
+        return only.isEmpty || only.contains { workload.name.contains($0) && !names.contains($0) }
     }
 
-    private func peers() throws -> [any Peer] {
-        let daemon = self.daemon ?? Self.siblingDaemon()
-        guard Files.isExecutable(daemon) else {
+    private func roster() throws -> Roster {
+        let daemon = self.daemon ?? Self.sibling("radiatord")
+        guard Files.exists(daemon) else {
             throw ValidationError("There is no daemon at \(daemon); use --daemon.")
         }
-        var result: [any Peer] = [RadiatorPeer(daemon: daemon)]
-        guard compare else { return result }
-        let others: [(any Peer, String)] = [
-            (BeanstalkdPeer(), BeanstalkdPeer.program), (RabbitMQPeer(), RabbitMQPeer.program),
-        ]
-        for (peer, program) in others {
-            if Files.isExecutable(program) {
-                result.append(peer)
-            } else {
-                print("\(peer.name): not installed, left out")
+        var wanted: [PeerName] = compare ? PeerName.allCases : []
+        for word in peers?.split(separator: ",") ?? [] {
+            guard let name = PeerName(rawValue: String(word)) else {
+                throw ValidationError("There is no peer \(word); there are \(Self.peerNames).")
             }
+            wanted.append(name)
         }
-        return result
+        return Roster(daemon: daemon, sink: Self.sibling("radiator-sink"), wanted: wanted)
     }
 
-    private static func siblingDaemon() -> String {
+    private static let peerNames = PeerName.allCases.filter { $0 != .radiator }.map(\.rawValue)
+        .joined(separator: ", ")
+
+    /// The path of a program beside this one.
+    private static func sibling(_ name: String) -> String {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = max(0, readlink("/proc/self/exe", &buffer, buffer.count - 1))
         let path = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return path.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } + "/radiatord"
+        return path.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } + "/\(name)"
     }
 }

@@ -2,21 +2,72 @@ import Glibc
 import NIOCore
 import NIOPosix
 
-/// What a pair of measurements says about the cost of bad neighbours.
-struct NeighboursMeasurement {
-    var alone = Measurement()
-    var beside = Measurement()
-    /// Connections that came and went with something forbidden.
-    var badConnections = 0
+/// What clients that stall and misbehave cost the others.
+extension Family {
+    static let neighbours = Family(
+        name: "bad-neighbours",
+        jsonKey: "neighbours",
+        columns: [
+            .aloneMessagesPerSecond, .besideMessagesPerSecond, .rateShare, .aloneP99Microseconds,
+            .besideP99Microseconds, .latencyFactor, .badConnectionsPerSecond, .peakMemoryBytes,
+            .deviceSyncsPerSecond,
+        ],
+        workloads: [
+            Workload(
+                name: "bad-neighbours",
+                summary: "2 producers to 2 consumers, alone and beside clients that misbehave"
+            ) { stage in try NeighboursMeter(stage: stage).measure() }
+        ],
+        targets: [
+            .atLeast(0.9, .rateShare, in: "bad-neighbours"),
+            .atMost(2, .latencyFactor, in: "bad-neighbours"),
+            // With fewer the bad ones were held up themselves, and the result means little.
+            .atLeast(80, .badConnectionsPerSecond, in: "bad-neighbours"),
+        ]
+    )
+}
 
-    /// Whether they were as bad as they are meant to be.
-    var badConnectionsPerSecond: Double { Double(badConnections) / max(0.001, beside.seconds) }
+/// One turn alone, and one beside them.
+private struct NeighboursMeter {
+    let stage: Stage
 
-    /// Of the throughput alone.
-    var rateShare: Double { beside.messagesPerSecond / alone.messagesPerSecond }
+    func measure() throws -> Figures {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        defer { group.shutdownGracefully { _ in } }
+        // Each begins with new files.
+        let alone = try stage.inside("alone").withServer(run)
+        var badConnectionsPerSecond = 0.0
+        let beside = try stage.inside("beside").withServer { server in
+            let others = try BadNeighbours(port: server.port, loop: group.next())
+            let result = try run(on: server)
+            badConnectionsPerSecond = try others.stop()
+            return result
+        }
+        return figures(alone, beside, badConnectionsPerSecond)
+    }
 
-    var latencyFactor: Double {
-        Double(beside.latencies.percentile(0.99)) / Double(max(1, alone.latencies.percentile(0.99)))
+    private func run(on server: RunningServer) throws -> Measurement {
+        let load = Load.pipe(2, bodyBytes: 256)
+        return try stage.driver.run(load, on: server, queue: stage.queue, seconds: stage.seconds)
+    }
+
+    private func figures(
+        _ alone: Measurement,
+        _ beside: Measurement,
+        _ badConnectionsPerSecond: Double
+    ) -> Figures {
+        let aloneP99 = alone.deliveries.microseconds(0.99)
+        let besideP99 = beside.deliveries.microseconds(0.99)
+        return Figures([
+            .aloneMessagesPerSecond: alone.messagesPerSecond,
+            .besideMessagesPerSecond: beside.messagesPerSecond,
+            .rateShare: beside.messagesPerSecond / alone.messagesPerSecond,
+            .aloneP99Microseconds: aloneP99,
+            .besideP99Microseconds: besideP99,
+            .latencyFactor: besideP99 / max(1, aloneP99),
+            .badConnectionsPerSecond: badConnectionsPerSecond,
+            .peakMemoryBytes: Double(beside.peakMemoryBytes),
+        ])
     }
 }
 
@@ -45,6 +96,7 @@ final class BadNeighbours: Sendable {
         var channels: [any Channel] = []
         var isGoingOn = true
         var badConnections = 0
+        var watch = Stopwatch()
     }
 
     /// Connects all of them; returns when they have said what they say once.
@@ -82,17 +134,20 @@ final class BadNeighbours: Sendable {
         }
         let publisher = try open(connect, reads: true).wait()
         let held = held
-        loop.execute { held.value.channels.append(publisher) }
+        loop.execute {
+            held.value.channels.append(publisher)
+            held.value.watch = Stopwatch()
+        }
         goOn(publisher, since: .now(), done: 0)
     }
 
-    /// Ends all of them; returns how many connections came and went.
-    func stop() throws -> Int {
+    /// Ends all of them; returns how many connections a second came and went.
+    func stop() throws -> Double {
         let held = held
         return try loop.submit {
             held.value.isGoingOn = false
             for channel in held.value.channels { channel.close(promise: nil) }
-            return held.value.badConnections
+            return Double(held.value.badConnections) / held.value.watch.seconds
         }.wait()
     }
 

@@ -29,6 +29,8 @@ struct LatencyHistogram: Sendable {
         return Self.upperBound(of: counts.count - 1)
     }
 
+    func microseconds(_ share: Double) -> Double { Double(percentile(share)) / 1000 }
+
     private static func bucket(of value: UInt64) -> Int {
         let exponent = UInt64.bitWidth - 1 - value.leadingZeroBitCount
         guard exponent > partBits else { return Int(value) }

@@ -48,12 +48,19 @@ protocol LoadControl: AnyObject {
 /// Confinement: load loop.
 final class LoadRun {
     let load: Load
+    /// Messages; of a topic each delivery counts.
     private(set) var sent = 0
+    private(set) var receipted = 0
     private(set) var delivered = 0
-    private(set) var latencies = LatencyHistogram()
+    private(set) var receipts = LatencyHistogram()
+    private(set) var deliveries = LatencyHistogram()
     private(set) var isStopping = false
 
     private let sentMax: Int
+    private let undeliveredMax: Int
+    private let nanosecondsPerMessage: Double?
+    private let tellsDeliveryTime: Bool
+    private var startedAt: UInt64 = 0
     private var connections: [any LoadControl] = []
     private var readyLeft: Int
     private var producersLeft: Int
@@ -67,6 +74,9 @@ final class LoadRun {
         self.ready = ready
         self.done = done
         sentMax = load.messages ?? .max
+        undeliveredMax = load.undeliveredMax
+        nanosecondsPerMessage = load.messagesPerSecond.map { 1e9 / $0 }
+        tellsDeliveryTime = load.tellsDeliveryTime
         producersLeft = load.producers
         consumersLeft = load.consumers
         readyLeft = producersLeft + consumersLeft
@@ -77,7 +87,14 @@ final class LoadRun {
     }
 
     func start() {
+        startedAt = NIODeadline.now().uptimeNanoseconds
         for connection in connections { connection.start() }
+    }
+
+    /// Forgets how long things took so far: the clock starts now.
+    func resetLatencies() {
+        receipts = LatencyHistogram()
+        deliveries = LatencyHistogram()
     }
 
     /// No more messages; what is under way comes to its end.
@@ -87,21 +104,40 @@ final class LoadRun {
     }
 
     var maySend: Bool {
-        !isStopping && sent < sentMax && sent - delivered < load.undeliveredMax
+        !isStopping && sent < sentMax && sent * load.copies - delivered < undeliveredMax
     }
 
     /// True when a producer that waits for nothing has nothing left to do.
     var hasSentAll: Bool { isStopping || sent >= sentMax }
 
-    func countSent() { sent += 1 }
+    /// What the load is about: deliveries where somebody reads, receipts elsewhere.
+    var progress: Int { load.consumers > 0 ? delivered : receipted }
+
+    /// When a producer's message of that number has to go out; nil without a pace.
+    func due(producer: Int, number: Int) -> UInt64? {
+        nanosecondsPerMessage.map {
+            startedAt + UInt64(Double(number * load.producers + producer) * $0)
+        }
+    }
+
+    /// When the next message of any producer has to go out; nil without a pace, and at the end.
+    var nextDue: UInt64? {
+        guard load.messagesPerSecond != nil, !isStopping else { return nil }
+        return due(producer: sent % load.producers, number: sent / load.producers)
+    }
+
+    func countSent(_ messages: Int) { sent += messages }
+
+    func countReceipted(_ messages: Int, since start: UInt64, now: UInt64) {
+        receipted += messages
+        receipts.record(nanoseconds: now > start ? now - start : 0)
+    }
 
     func countDelivered(_ body: UnsafeRawBufferPointer, now: UInt64) {
         delivered += 1
-        record(since: SendTime.read(body), now: now)
-    }
-
-    func record(since start: UInt64, now: UInt64) {
-        latencies.record(nanoseconds: now > start ? now - start : 0)
+        guard tellsDeliveryTime else { return }
+        let start = SendTime.read(body)
+        deliveries.record(nanoseconds: now > start ? now - start : 0)
     }
 
     func refillProducers() {
@@ -110,7 +146,8 @@ final class LoadRun {
 
     /// Ends the consumers once all that was sent has arrived.
     func finishIfDelivered() {
-        guard producersLeft == 0, delivered == sent + load.waiting, !isFinished else { return }
+        guard producersLeft == 0, delivered == sent * load.copies + load.waiting, !isFinished
+        else { return }
         isFinished = true
         for connection in connections where connection.isConsumer { connection.finish() }
     }
@@ -133,88 +170,4 @@ final class LoadRun {
         ready.fail(error)
         done.fail(error)
     }
-}
-
-/// A socket with one role behind it: collects bytes, writes once per read.
-///
-/// Confinement: load loop.
-final class LoadConnection<Role: LoadRole>: ChannelInboundHandler, LoadControl {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
-
-    private var role: Role
-    private let run: LoadRun
-    private var context: ChannelHandlerContext?
-    private var pending = ByteBuffer()
-    private var out = ByteBuffer()
-    private var phase = LoadPhase.opening
-
-    var isConsumer: Bool { role.isConsumer }
-
-    init(role: Role, run: LoadRun) {
-        self.role = role
-        self.run = run
-    }
-
-    func start() { act { role, out in role.start(now: Self.now(), into: &out) } }
-
-    func refill() { act { role, out in role.refill(now: Self.now(), into: &out) } }
-
-    func finish() { act { role, out in role.finish(into: &out) } }
-
-    func channelActive(context: ChannelHandlerContext) {
-        self.context = context
-        act { role, out in role.open(into: &out) }
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var buffer = unwrapInboundIn(data)
-        if pending.readableBytes > 0 {
-            pending.writeBuffer(&buffer)
-            swap(&pending, &buffer)
-        }
-        do {
-            let used = try buffer.withUnsafeReadableBytes { bytes in
-                try role.receive(bytes, now: Self.now(), into: &out)
-            }
-            buffer.moveReaderIndex(forwardBy: used)
-        } catch {
-            run.fail(error)
-            context.close(promise: nil)
-            return
-        }
-        pending.clear()
-        pending.writeBuffer(&buffer)
-    }
-
-    func channelReadComplete(context: ChannelHandlerContext) {
-        act { _, _ in }
-        guard isConsumer else { return }
-        run.refillProducers()
-        run.finishIfDelivered()
-    }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        self.context = nil
-        guard phase != .done else { return }
-        run.fail(LoadError(description: "a connection was closed in the middle of the work"))
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        run.fail(error)
-        context.close(promise: nil)
-    }
-
-    private func act(_ step: (inout Role, inout ByteBuffer) -> Void) {
-        step(&role, &out)
-        if out.readableBytes > 0, let context {
-            context.writeAndFlush(wrapOutboundOut(out), promise: nil)
-            out.clear()
-        }
-        guard role.phase != phase else { return }
-        phase = role.phase
-        run.connectionChanged(to: phase, isConsumer: isConsumer)
-    }
-
-    private static func now() -> UInt64 { NIODeadline.now().uptimeNanoseconds }
 }

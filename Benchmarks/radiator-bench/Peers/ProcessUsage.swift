@@ -2,15 +2,14 @@ import Glibc
 
 /// What the kernel says about a process.
 enum ProcessUsage {
-    /// User and system time of all threads so far, in seconds; steps of 10 ms.
+    /// User and system time of all threads so far, in seconds; 0 when it has ended.
     static func cpuSeconds(of pid: pid_t) -> Double {
-        // The second field is the program's name in parentheses and may hold anything.
-        guard let stat = Files.read("/proc/\(pid)/stat"), let nameEnd = stat.lastIndex(of: ")")
-        else { return 0 }
-        let fields = stat[nameEnd...].split(separator: " ")
-        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13])
-        else { return 0 }
-        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+        var clock = clockid_t()
+        var time = timespec()
+        guard clock_getcpuclockid(pid, &clock) == 0, clock_gettime(clock, &time) == 0 else {
+            return 0
+        }
+        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
     }
 
     /// A memory field of `/proc/PID/status` in bytes: VmRSS is now, VmHWM the highest.
@@ -28,5 +27,14 @@ enum ProcessUsage {
         guard file >= 0 else { return }
         write(file, "5", 1)
         close(file)
+    }
+
+    /// Allows this process, and all that it starts, as many open files as the system lets it.
+    static func raiseOpenFilesMax() {
+        var limit = rlimit()
+        let kind = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        guard getrlimit(kind, &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(kind, &limit)
     }
 }

@@ -1,0 +1,153 @@
+import Glibc
+
+/// Ten thousand connections that say nothing: how fast they come, what each of them holds.
+extension Family {
+    static let idle = Family(
+        name: "idle",
+        jsonKey: "connections",
+        columns: [
+            .connections, .connectsPerSecond, .memoryBytesPerConnection, .idleCPUShare,
+            .cpuMicrosecondsPerConnect, .generatorCPUMicrosecondsPerConnect,
+        ],
+        workloads: [
+            Workload(
+                name: "idle-connections",
+                summary: "10,000 connections with heart-beats from the server, otherwise silent",
+                peers: [.beanstalkdF50]
+            ) { stage in try stage.withServer { try Crowd(stage: stage, server: $0).measureIdle() }
+            }
+        ],
+        targets: [
+            .atMost(6000, .memoryBytesPerConnection, in: "idle-connections"),
+            .atLeast(8000, .connectsPerSecond, in: "idle-connections"),
+        ]
+    )
+}
+
+/// Connections that come, say who they are, and go.
+extension Family {
+    static let churn = Family(
+        name: "churn",
+        jsonKey: "connections",
+        columns: [
+            .connections, .connectsPerSecond, .cpuMicrosecondsPerConnect,
+            .generatorCPUMicrosecondsPerConnect, .peakMemoryBytes,
+        ],
+        workloads: [
+            Workload(
+                name: "churn",
+                summary: "connections that come and go, 100 at a time",
+                peers: [.beanstalkdF50]
+            ) { stage in try stage.withServer { try Crowd(stage: stage, server: $0).measureChurn() }
+            }
+        ],
+        targets: [.atLeast(8000, .connectsPerSecond, in: "churn")]
+    )
+}
+
+/// Many connections to one server, opened some at a time and answered before the next.
+private struct Crowd {
+    private static let idleCount = 10_000
+    private static let togetherCount = 100
+    /// The server sends heart-beats every 7.5 s; the client need not.
+    private static let stompGreeting =
+        "CONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\nheart-beat:0,10000\n\n\0"
+
+    let stage: Stage
+    let server: RunningServer
+
+    func measureIdle() throws -> Figures {
+        let emptyBytes = ProcessUsage.memoryBytes(of: pid, field: "VmRSS")
+        let costs = Costs(of: pid)
+        var clients: [BlockingClient] = []
+        clients.reserveCapacity(Self.idleCount)
+        while clients.count < Self.idleCount { clients += try greetTogether() }
+        var figures = costs.figures(connections: clients.count)
+
+        pause(seconds: Stage.restSeconds)
+        let fullBytes = ProcessUsage.memoryBytes(of: pid, field: "VmRSS")
+        figures[.memoryBytesPerConnection] = Double(fullBytes - emptyBytes) / Double(clients.count)
+        let idle = Costs(of: pid)
+        pause(seconds: stage.seconds)
+        figures[.idleCPUShare] = idle.serverCPUSeconds / idle.seconds
+        return withExtendedLifetime(clients) { figures }
+    }
+
+    func measureChurn() throws -> Figures {
+        ProcessUsage.resetPeakMemory(of: pid)
+        let costs = Costs(of: pid)
+        var count = 0
+        while costs.seconds < stage.seconds {
+            let clients = try greetTogether()
+            for client in clients { try say(farewell, to: client) }
+            // Until the server has closed it, a connection has not gone.
+            for client in clients { while !client.read().isEmpty {} }
+            count += clients.count
+        }
+        var figures = costs.figures(connections: count)
+        figures[.peakMemoryBytes] = Double(ProcessUsage.memoryBytes(of: pid))
+        return figures
+    }
+
+    private var pid: pid_t { server.process.pid }
+
+    private func greetTogether() throws -> [BlockingClient] {
+        let clients = try (0..<Self.togetherCount).map { _ in
+            guard let client = BlockingClient(port: server.port) else {
+                throw Files.failure("\(stage.queue): cannot connect")
+            }
+            try say(greeting, to: client)
+            return client
+        }
+        for client in clients where client.read().isEmpty {
+            throw LoadError(description: "\(stage.queue): a new connection was closed")
+        }
+        return clients
+    }
+
+    private func say(_ text: String, to client: BlockingClient) throws {
+        guard client.write(text) else { throw Files.failure("\(stage.queue): cannot write") }
+    }
+
+    private var greeting: String {
+        switch server.wire {
+        case .stomp: Self.stompGreeting
+        case .beanstalk: server.wire.greeting
+        }
+    }
+
+    private var farewell: String {
+        switch server.wire {
+        case .stomp: "DISCONNECT\nreceipt:end\n\n\0"
+        case .beanstalk: "quit\r\n"
+        }
+    }
+}
+
+/// Time and CPU since it was made.
+private struct Costs {
+    private let pid: pid_t
+    private let watch = Stopwatch()
+    private let serverBefore: Double
+    private let generatorBefore: Double
+
+    init(of pid: pid_t) {
+        self.pid = pid
+        serverBefore = ProcessUsage.cpuSeconds(of: pid)
+        generatorBefore = ProcessUsage.cpuSeconds(of: getpid())
+    }
+
+    var seconds: Double { watch.seconds }
+    var serverCPUSeconds: Double { ProcessUsage.cpuSeconds(of: pid) - serverBefore }
+
+    func figures(connections: Int) -> Figures {
+        let count = Double(connections)
+        let generator = ProcessUsage.cpuSeconds(of: getpid()) - generatorBefore
+        return Figures([
+            .connections: count,
+            .connectsPerSecond: count / seconds,
+            .cpuMicrosecondsPerConnect: serverCPUSeconds / count * 1e6,
+            .generatorCPUMicrosecondsPerConnect: generator / count * 1e6,
+        ])
+    }
+}
