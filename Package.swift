@@ -121,7 +121,7 @@ let package = Package(
             name: "radiator-bench",
             dependencies: ["Base", nioCore, nioPosix, arguments],
             path: "Benchmarks/radiator-bench",
-            swiftSettings: strict
+            swiftSettings: strict + uncheckedInRelease
         ),
         .executableTarget(
             name: "radiator-micro",

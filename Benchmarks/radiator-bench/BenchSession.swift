@@ -58,28 +58,33 @@ final class BenchSession {
     private func measure(_ workload: Workload) throws -> [Outcome] {
         let peers = peers.filter { $0.name == .radiator || workload.peers.contains($0.name) }
         let rounds = workload.isRepeated ? rounds : 1
-        var turns = peers.map { _ in [Figures]() }
+        var turns: [PeerName: [Figures]] = [:]
+        var failed: Set<PeerName> = []
         for round in 0..<rounds {
-            for (index, peer) in peers.enumerated() {
-                var figures = try DeviceProbe.measure(in: root)
-                figures.add(
-                    try withStage(of: peer, queue: "\(workload.name)-\(round)", share: rounds) {
-                        try workload.measure($0)
-                    }
-                )
-                turns[index].append(figures)
+            for peer in peers where !failed.contains(peer.name) {
+                let queue = "\(workload.name)-\(round)"
+                do {
+                    var figures = try DeviceProbe.measure(in: root)
+                    figures.add(try withStage(of: peer, queue, rounds, workload.measure))
+                    turns[peer.name, default: []].append(figures)
+                } catch let error as LoadError where peer.name != .radiator {
+                    // The others' results are worth having, in a run of an hour above all.
+                    show("\(peer.name) left out of \(workload.name): \(error)")
+                    failed.insert(peer.name)
+                    keptServers.removeValue(forKey: peer.name)?.end()
+                }
             }
         }
-        return zip(peers, turns).map {
-            Outcome(workload: workload.name, peer: $0.name, turns: $1)
+        return peers.filter { !failed.contains($0.name) }.map {
+            Outcome(workload: workload.name, peer: $0.name, turns: turns[$0.name] ?? [])
         }
     }
 
     /// Calls `body` with a new directory, or a server that is kept, and cleans up after it.
     private func withStage(
         of peer: any Peer,
-        queue: String,
-        share rounds: Int,
+        _ queue: String,
+        _ rounds: Int,
         _ body: (Stage) throws -> Figures
     ) throws -> Figures {
         let directory = try newDirectory()

@@ -13,21 +13,13 @@ struct BeanstalkProducer: LoadRole {
         let load = run.load
         let uses = load.queues(ofProducer: number).map { "use \(queue).\($0)\r\n" }
         use = uses[0]
-        let head = "put 0 0 600 \(load.bodyBytes)\r\n"
-        let nothing = ByteBuffer()
-        let places = [ByteBuffer](repeating: nothing, count: load.window)
-        let parts = FrameParts(
-            // The tube is a property of the connection: it changes seldom, for it costs a command.
-            turns: uses.map { load.isSpread ? ByteBuffer(string: $0) : nothing },
-            openings: places,
-            heads: uses.map { _ in nothing },
-            labels: places,
-            tails: load.bodies(ofProducer: number).map {
-                ByteBuffer(bytes: Array(head.utf8) + $0 + Array("\r\n".utf8))
-            },
-            closings: places,
-            bodyOffset: head.utf8.count
-        )
+        var parts = FrameParts()
+        // The tube is a property of the connection: it changes seldom, for it costs a command.
+        for use in uses { parts.addQueue(turn: load.isSpread ? use : "") }
+        for _ in 0..<load.window { parts.addPlace() }
+        for body in load.bodies(ofProducer: number) {
+            parts.addBody(body, after: "put 0 0 600 \(load.bodyBytes)\r\n", before: "\r\n")
+        }
         pump = SendPump(run: run, producer: number, parts: parts, turnLength: load.window)
     }
 

@@ -9,6 +9,10 @@ enum SendTime {
             + [UInt8](repeating: UInt8(ascii: "x"), count: byteCount - Self.byteCount)
     }
 
+    static func write(_ time: UInt64, to bytes: UnsafeMutableRawBufferPointer, at offset: Int) {
+        bytes.storeBytes(of: time.littleEndian, toByteOffset: offset, as: UInt64.self)
+    }
+
     static func read(_ body: UnsafeRawBufferPointer) -> UInt64 {
         guard body.count >= byteCount else { return 0 }
         return UInt64(littleEndian: body.loadUnaligned(as: UInt64.self))

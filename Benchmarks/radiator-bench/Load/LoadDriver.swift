@@ -7,7 +7,7 @@ import NIOPosix
 /// All connections share one event loop.
 struct LoadDriver {
     /// How long the end of a run may take after the last message was sent.
-    private static let endSeconds = 60.0
+    private static let endSeconds = 120.0
     /// A load with a number of messages may take so long: a slow server does so many a second.
     private static let slowMessagesPerSecond = 1000.0
     /// Ahead of the clock, so that connections, files and caches are as they stay.

@@ -2,17 +2,54 @@ import NIOCore
 
 /// The pieces that a producer's messages are put together from, made before the clock starts.
 struct FrameParts {
+    typealias Piece = Range<Int>
+
+    /// Of all pieces, one behind the other: a message is copied from one place.
+    private(set) var bytes: [UInt8] = []
     /// Ahead of a turn of messages for one queue; by queue.
-    var turns: [ByteBuffer]
+    private(set) var turns: [Piece] = []
     /// In order: what a place in the window begins with, and for each message of it what names the
     /// queue, the place, and the rest with the body; then what the place ends with.
-    var openings: [ByteBuffer]
-    var heads: [ByteBuffer]
-    var labels: [ByteBuffer]
-    var tails: [ByteBuffer]
-    var closings: [ByteBuffer]
+    private(set) var openings: [Piece] = []
+    private(set) var heads: [Piece] = []
+    private(set) var labels: [Piece] = []
+    private(set) var tails: [Piece] = []
+    private(set) var closings: [Piece] = []
     /// Where the body begins in a tail.
-    var bodyOffset: Int
+    private(set) var bodyOffset = 0
+
+    /// A queue's turn and head.
+    mutating func addQueue(turn: String = "", head: String = "") {
+        turns.append(add(turn.utf8))
+        heads.append(add(head.utf8))
+    }
+
+    mutating func addPlace(opening: String = "", label: String = "", closing: String = "") {
+        openings.append(add(opening.utf8))
+        labels.append(add(label.utf8))
+        closings.append(add(closing.utf8))
+    }
+
+    mutating func addBody(_ body: [UInt8], after start: String, before end: StaticString) {
+        bodyOffset = start.utf8.count
+        let first = add(start.utf8)
+        _ = add(body)
+        let last = end.withUTF8Buffer { add($0) }
+        tails.append(first.lowerBound..<last.upperBound)
+    }
+
+    /// No place with so many messages takes more.
+    func placeBytesMax(messages: Int) -> Int {
+        func longest(_ pieces: [Piece]) -> Int { pieces.map(\.count).max() ?? 0 }
+        return longest(turns) + longest(openings) + longest(closings)
+            + messages * (longest(heads) + longest(labels) + longest(tails))
+    }
+
+    private mutating func add(_ piece: some Sequence<UInt8>) -> Piece {
+        let start = bytes.count
+        bytes.append(contentsOf: piece)
+        return start..<bytes.count
+    }
 }
 
 /// What a producer sends and when: keeps its window full, or its pace, as long as the run lets it.
@@ -23,6 +60,7 @@ struct SendPump {
     /// That many places of the window in a row go to one queue.
     private let turnLength: Int
     private let messagesPerPlace: Int
+    private let placeBytesMax: Int
     private let hasSendTime: Bool
     private var sentInTurn = 0
     private var queue = 0
@@ -37,6 +75,7 @@ struct SendPump {
         self.parts = parts
         self.turnLength = turnLength
         messagesPerPlace = run.load.transactionLength ?? 1
+        placeBytesMax = parts.placeBytesMax(messages: messagesPerPlace)
         hasSendTime = run.load.tellsDeliveryTime
         sentAt = [UInt64](repeating: 0, count: run.load.window)
         free = Array((0..<run.load.window).reversed())
@@ -51,14 +90,11 @@ struct SendPump {
         // Latency counts from when a message was due, not from when its turn came.
         let since = run.due(producer: producer, number: sentPlaces) ?? now
         guard since <= now, run.maySend, let place = free.popLast() else { return nil }
-        if sentInTurn == 0 { out.writeImmutableBuffer(parts.turns[queue]) }
-        out.writeImmutableBuffer(parts.openings[place])
-        for _ in 0..<messagesPerPlace { writeMessage(place, since, into: &out) }
-        out.writeImmutableBuffer(parts.closings[place])
+        write(place, since, into: &out)
         sentInTurn += 1
         if sentInTurn == turnLength {
             sentInTurn = 0
-            queue = queue + 1 == parts.turns.count ? 0 : queue + 1
+            queue = queue + 1 == parts.heads.count ? 0 : queue + 1
         }
         sentPlaces += 1
         sentAt[place] = since
@@ -75,14 +111,43 @@ struct SendPump {
         free.append(place)
     }
 
-    private mutating func writeMessage(_ place: Int, _ since: UInt64, into out: inout ByteBuffer) {
-        out.writeImmutableBuffer(parts.heads[queue])
-        out.writeImmutableBuffer(parts.labels[place])
-        let start = out.writerIndex
-        out.writeImmutableBuffer(parts.tails[tail])
-        if hasSendTime {
-            out.setInteger(since, at: start + parts.bodyOffset, endianness: .little)
+    /// Once for all pieces: each write into a buffer costs more than copying a message.
+    private mutating func write(_ place: Int, _ since: UInt64, into out: inout ByteBuffer) {
+        var tail = tail
+        out.writeWithUnsafeMutableBytes(minimumWritableBytes: placeBytesMax) { target in
+            parts.bytes.withUnsafeBytes { source in
+                var copier = PieceCopier(source: source, target: target)
+                if sentInTurn == 0 { copier.copy(parts.turns[queue]) }
+                copier.copy(parts.openings[place])
+                for _ in 0..<messagesPerPlace {
+                    copier.copy(parts.heads[queue])
+                    copier.copy(parts.labels[place])
+                    let body = copier.count + parts.bodyOffset
+                    copier.copy(parts.tails[tail])
+                    if hasSendTime { SendTime.write(since, to: target, at: body) }
+                    tail = tail + 1 == parts.tails.count ? 0 : tail + 1
+                }
+                copier.copy(parts.closings[place])
+                return copier.count
+            }
         }
-        tail = tail + 1 == parts.tails.count ? 0 : tail + 1
+        self.tail = tail
+    }
+}
+
+private struct PieceCopier {
+    let source: UnsafeRawBufferPointer
+    let target: UnsafeMutableRawBufferPointer
+    private(set) var count = 0
+
+    init(source: UnsafeRawBufferPointer, target: UnsafeMutableRawBufferPointer) {
+        self.source = source
+        self.target = target
+    }
+
+    mutating func copy(_ piece: FrameParts.Piece) {
+        UnsafeMutableRawBufferPointer(rebasing: target[count...])
+            .copyMemory(from: UnsafeRawBufferPointer(rebasing: source[piece]))
+        count += piece.count
     }
 }

@@ -1,5 +1,3 @@
-import NIOCore
-
 /// The frames of a load in STOMP.
 struct StompFrames {
     let load: Load
@@ -7,28 +5,23 @@ struct StompFrames {
     let queue: String
 
     func parts(ofProducer producer: Int) -> FrameParts {
-        let queues = load.queues(ofProducer: producer)
-        let places = 0..<load.window
-        let isTransacted = load.transactionLength != nil
-        return FrameParts(
-            turns: queues.map { _ in ByteBuffer() },
-            openings: places.map {
-                ByteBuffer(string: isTransacted ? "BEGIN\ntransaction:\($0)\n\n\0" : "")
-            },
-            heads: queues.map { ByteBuffer(string: head(queue: $0)) },
-            labels: places.map {
-                ByteBuffer(string: isTransacted ? "transaction:\($0)\n" : "receipt:\($0)\n")
-            },
-            tails: load.bodies(ofProducer: producer).map {
-                ByteBuffer(bytes: Array(lastHeader.utf8) + $0 + [0])
-            },
-            closings: places.map {
-                ByteBuffer(
-                    string: isTransacted ? "COMMIT\ntransaction:\($0)\nreceipt:\($0)\n\n\0" : ""
+        var parts = FrameParts()
+        for queue in load.queues(ofProducer: producer) { parts.addQueue(head: head(queue: queue)) }
+        for place in 0..<load.window {
+            if load.transactionLength == nil {
+                parts.addPlace(label: "receipt:\(place)\n")
+            } else {
+                parts.addPlace(
+                    opening: "BEGIN\ntransaction:\(place)\n\n\0",
+                    label: "transaction:\(place)\n",
+                    closing: "COMMIT\ntransaction:\(place)\nreceipt:\(place)\n\n\0"
                 )
-            },
-            bodyOffset: lastHeader.utf8.count
-        )
+            }
+        }
+        for body in load.bodies(ofProducer: producer) {
+            parts.addBody(body, after: lastHeader, before: "\0")
+        }
+        return parts
     }
 
     /// Bytes of a SEND without what the broker does not keep: its receipt header and the final NUL.

@@ -105,7 +105,7 @@ extension Figure {
     static let drainPeakMemoryBytes = Figure("drainPeakMemoryBytes", "peak MiB", .mebibytes)
     static let drainCPUMicroseconds = Figure(
         "drainCPUMicrosecondsPerMessage",
-        "CPU us/msg",
+        "drain us/msg",
         .decimal
     )
     static let drainGeneratorCPUMicroseconds = Figure(

@@ -20,7 +20,7 @@ struct Target: Sendable {
     let bound: Bound
     let limit: Double
     let basis: Basis
-    /// Why a result says nothing about the target; nil when it does.
+    /// Why a result that misses the target says nothing about radiator; nil when it does.
     let excuse: @Sendable (Figures) -> String?
 
     static func atLeast(
@@ -63,14 +63,14 @@ struct Target: Sendable {
             let value = outcome.figures[figure], let divisor = divisor(in: report, outcome),
             divisor > 0
         else { return nil }
-        let excuse = excuse(outcome.figures)
         let amount = value / divisor
         let isMet = bound == .atLeast ? amount >= limit : amount <= limit
+        let missed = excuse(outcome.figures).map(Verdict.State.notJudged) ?? .missed
         return Verdict(
             workload: workload,
             target: "\(figure.title) \(boundText) \(text(of: limit))\(basisText)",
             amount: text(of: amount),
-            state: excuse.map(Verdict.State.notJudged) ?? (isMet ? .met : .missed)
+            state: isMet ? .met : missed
         )
     }
 

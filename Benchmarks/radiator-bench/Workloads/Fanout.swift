@@ -48,7 +48,8 @@ extension Family {
                 load: Load(
                     destination: .topic,
                     producers: 1,
-                    window: 100,
+                    // Receipts come at once: the next messages must be under way by then.
+                    window: 400,
                     consumers: 100,
                     // No subscriber may fall so far behind that the topic drops messages for it.
                     undeliveredMax: 50_000
