@@ -18,8 +18,14 @@ extension Family {
                 .atMost(96 * 1_048_576, .grownMemoryBytes, in: name),
                 .atMost(3, .afterKillSeconds, in: name),
                 .atMost(1, .afterStopSeconds, in: name),
-                .atLeast(0.5, .drainMessagesPerSecond, in: name, per: .workload("backlog-256-10k")),
             ]
+        } + sizes.dropFirst().map { _, label in
+            .atLeast(
+                0.5,
+                .drainMessagesPerSecond,
+                in: "backlog-256-\(label)",
+                per: .workload("backlog-256-\(sizes[0].1)")
+            )
         }
     )
 
