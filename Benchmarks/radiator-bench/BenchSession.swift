@@ -105,6 +105,10 @@ final class BenchSession {
         if let server = keptServers[peer.name] { return server }
         let server = try peer.start(in: newDirectory(), configuration: "")
         keptServers[peer.name] = server
+        if peer.warmUpSeconds > 0 {
+            let load = Load.pipe(4, bodyBytes: 256)
+            _ = try driver.run(load, on: server, queue: "first", seconds: peer.warmUpSeconds)
+        }
         return server
     }
 

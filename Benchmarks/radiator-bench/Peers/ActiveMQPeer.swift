@@ -6,6 +6,8 @@ struct ActiveMQPeer: Peer {
     let program = (path: "\(home)/bin/activemq.jar", source: "apt-get install activemq")
     // Its start takes seconds of CPU.
     let startsFresh = false
+    // The virtual machine compiles what it has run often.
+    let warmUpSeconds = 10.0
 
     func start(in directory: String, configuration: String) throws -> RunningServer {
         let port = try Ports.free(1)[0]

@@ -22,11 +22,18 @@ protocol Peer {
     /// True when every turn gets a new process on a new directory.
     var startsFresh: Bool { get }
 
+    /// Seconds of work ahead of its first turn, until it is as fast as it gets.
+    var warmUpSeconds: Double { get }
+
     /// Starts it on `directory`, which may hold the data of an earlier run, and waits until it
     /// answers.
     ///
     /// `configuration` is for the daemon alone, in the words of its configuration file.
     func start(in directory: String, configuration: String) throws -> RunningServer
+}
+
+extension Peer {
+    var warmUpSeconds: Double { 0 }
 }
 
 /// A server under test that is running.

@@ -19,14 +19,15 @@ extension Family {
                 .atMost(3, .afterKillSeconds, in: name),
                 .atMost(1, .afterStopSeconds, in: name),
             ]
-        } + sizes.dropFirst().map { _, label in
-            .atLeast(
-                0.5,
-                .drainMessagesPerSecond,
-                in: "backlog-256-\(label)",
-                per: .workload("backlog-256-\(sizes[0].1)")
-            )
         }
+            + sizes.dropFirst().map { _, label in
+                .atLeast(
+                    0.5,
+                    .drainMessagesPerSecond,
+                    in: "backlog-256-\(label)",
+                    per: .workload("backlog-256-\(sizes[0].1)")
+                )
+            }
     )
 
     private static let sizes = [

@@ -1,4 +1,5 @@
 import Glibc
+import NIOCore
 
 /// Ten thousand connections that say nothing: how fast they come, what each of them holds.
 extension Family {
@@ -36,7 +37,7 @@ extension Family {
         workloads: [
             Workload(
                 name: "churn",
-                summary: "connections that come and go, 100 at a time",
+                summary: "connections that come and go, 200 at a time",
                 peers: [.beanstalkdF50]
             ) { stage in try stage.withServer { try Crowd(stage: stage, server: $0).measureChurn() }
             }
@@ -45,10 +46,11 @@ extension Family {
     )
 }
 
-/// Many connections to one server, opened some at a time and answered before the next.
+/// Many connections to one server; answers are waited for while others are under way.
 private struct Crowd {
     private static let idleCount = 10_000
-    private static let togetherCount = 100
+    /// Connections that wait for their first answer, and that wait for their end.
+    private static let underWayCount = 100
     /// The server sends heart-beats every 7.5 s; the client need not.
     private static let stompGreeting =
         "CONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\nheart-beat:0,10000\n\n\0"
@@ -60,8 +62,13 @@ private struct Crowd {
         let emptyBytes = ProcessUsage.memoryBytes(of: pid, field: "VmRSS")
         let costs = Costs(of: pid)
         var clients: [BlockingClient] = []
-        clients.reserveCapacity(Self.idleCount)
-        while clients.count < Self.idleCount { clients += try greetTogether() }
+        for number in 0..<Self.idleCount {
+            clients.append(try greet())
+            if number >= Self.underWayCount {
+                try waitForAnswer(to: clients[number - Self.underWayCount])
+            }
+        }
+        for client in clients.suffix(Self.underWayCount) { try waitForAnswer(to: client) }
         var figures = costs.figures(connections: clients.count)
 
         pause(seconds: Stage.restSeconds)
@@ -76,33 +83,42 @@ private struct Crowd {
     func measureChurn() throws -> Figures {
         ProcessUsage.resetPeakMemory(of: pid)
         let costs = Costs(of: pid)
-        var count = 0
+        var coming = CircularBuffer<BlockingClient>()
+        var going = CircularBuffer<BlockingClient>()
+        var goneCount = 0
         while costs.seconds < stage.seconds {
-            let clients = try greetTogether()
-            for client in clients { try say(farewell, to: client) }
-            // Until the server has closed it, a connection has not gone.
-            for client in clients { while !client.read().isEmpty {} }
-            count += clients.count
+            coming.append(try greet())
+            if coming.count > Self.underWayCount {
+                let client = coming.removeFirst()
+                try waitForAnswer(to: client)
+                try say(farewell, to: client)
+                going.append(client)
+            }
+            if going.count > Self.underWayCount {
+                // Until the server has closed it, a connection has not gone.
+                let client = going.removeFirst()
+                while !client.read().isEmpty {}
+                goneCount += 1
+            }
         }
-        var figures = costs.figures(connections: count)
+        var figures = costs.figures(connections: goneCount)
         figures[.peakMemoryBytes] = Double(ProcessUsage.memoryBytes(of: pid))
         return figures
     }
 
     private var pid: pid_t { server.process.pid }
 
-    private func greetTogether() throws -> [BlockingClient] {
-        let clients = try (0..<Self.togetherCount).map { _ in
-            guard let client = BlockingClient(port: server.port) else {
-                throw Files.failure("\(stage.queue): cannot connect")
-            }
-            try say(greeting, to: client)
-            return client
+    private func greet() throws -> BlockingClient {
+        guard let client = BlockingClient(port: server.port) else {
+            throw Files.failure("\(stage.queue): cannot connect")
         }
-        for client in clients where client.read().isEmpty {
-            throw LoadError(description: "\(stage.queue): a new connection was closed")
-        }
-        return clients
+        try say(greeting, to: client)
+        return client
+    }
+
+    private func waitForAnswer(to client: BlockingClient) throws {
+        guard client.read().isEmpty else { return }
+        throw LoadError(description: "\(stage.queue): a new connection was closed")
     }
 
     private func say(_ text: String, to client: BlockingClient) throws {
@@ -124,7 +140,7 @@ private struct Crowd {
     }
 }
 
-/// Time and CPU since it was made.
+/// Time and CPU since it was made; the CPU of the few that are under way at the end is in it.
 private struct Costs {
     private let pid: pid_t
     private let watch = Stopwatch()
