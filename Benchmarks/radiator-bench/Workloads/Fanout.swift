@@ -26,12 +26,9 @@ extension Family {
     }
 
     private static func fanout(children: Int) -> Workload {
-        let name = "fanout-1-to-\(children)"
-        return Workload(
-            name: name,
-            summary:
-                "4 producers to a fan-out of \(children) queues, then a consumer of each queue",
-            isRepeated: false
+        Workload(
+            name: "fanout-1-to-\(children)",
+            summary: "4 producers to a fan-out of \(children) queues, then a consumer of each"
         ) { stage in try FanoutMeter(stage: stage, children: children).measure() }
     }
 }

@@ -77,15 +77,33 @@ private struct RestartMeter {
         guard let client = BlockingClient(port: server.port), client.write(request) else {
             throw Files.failure("\(stage.queue): cannot connect")
         }
-        var received = 0
-        // More than all replies before the message together.
-        while received < Self.load.bodyBytes + 200 {
+        var received: [UInt8] = []
+        while try !holdsMessage(received, server.wire) {
             let bytes = client.read()
             guard !bytes.isEmpty else {
                 throw LoadError(description: "\(stage.queue): closed before the first message")
             }
-            received += bytes.count
+            received += bytes
         }
         return server.startSeconds + watch.seconds
+    }
+
+    /// True when a whole message is among the replies.
+    private func holdsMessage(_ replies: [UInt8], _ wire: Wire) throws -> Bool {
+        try replies.withUnsafeBytes { bytes in
+            switch wire {
+            case .stomp:
+                var scanner = StompScanner(bytes: bytes)
+                while let frame = try scanner.next() {
+                    if frame.kind == .message { return true }
+                }
+            case .beanstalk:
+                var scanner = BeanstalkScanner(bytes: bytes)
+                while let reply = try scanner.next() {
+                    if reply.kind == .reserved { return true }
+                }
+            }
+            return false
+        }
     }
 }
