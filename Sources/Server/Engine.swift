@@ -103,7 +103,6 @@ final class Engine {
         target.value = self
         driver.submit(now: begin.monotonic)
         startTicking(configuration.storeOptions.fsync)
-        useRing()
     }
 
     /// Has small groups written without a thread, if the system can.
@@ -203,6 +202,8 @@ final class Engine {
     }
 
     /// The store wants to be asked about time: about once a second, or as often as it must sync.
+    ///
+    /// From now on it may also call back when a write has ended.
     private func startTicking(_ fsync: LogStoreOptions.Fsync) {
         var interval = Interval.seconds(1)
         if case .every(let sync) = fsync {
@@ -213,6 +214,7 @@ final class Engine {
         ticking = eventLoop.scheduleRepeatedTask(initialDelay: amount, delay: amount) { _ in
             bound.value.tick()
         }
+        useRing()
     }
 
     private func tick() {

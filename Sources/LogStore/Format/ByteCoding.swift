@@ -28,11 +28,7 @@ extension RawSpan {
 
     /// A copy of the bytes in `range`.
     package func array(_ range: Range<Int>) -> [UInt8] {
-        [UInt8](capacity: range.count) { target in
-            extracting(range).withUnsafeBytes { source in
-                for byte in source { target.append(byte) }
-            }
-        }
+        extracting(range).withUnsafeBytes { [UInt8]($0) }
     }
 
     /// The bytes in `range` as text; what is no UTF-8 is replaced.
@@ -85,6 +81,11 @@ extension [UInt8] {
         }
     }
 
+    /// Appends the bytes of a span.
+    mutating func append(_ bytes: RawSpan) {
+        bytes.withUnsafeBytes { append(contentsOf: $0) }
+    }
+
     /// Writes `body`'s bytes, up to `count` of them, over the array's content and keeps only those.
     ///
     /// Memory that the array has is used again, so that a window moves without being cleared first.
@@ -92,6 +93,11 @@ extension [UInt8] {
         upTo count: Int,
         _ body: (inout OutputRawSpan) throws(E) -> Void
     ) throws(E) {
+        if capacity < count {
+            // New memory is not cleared either.
+            self = []
+            return try appendBytes(upTo: count, body)
+        }
         if self.count > count { removeLast(self.count - count) }
         if self.count < count {
             append(contentsOf: [UInt8](repeating: 0, count: count - self.count))

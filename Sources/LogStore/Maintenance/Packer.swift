@@ -191,7 +191,7 @@ struct Packer<Files: FileSystem> {
         for shift in 0..<UInt64(PackedBlock.placeByteCount) {
             plain.append(UInt8(truncatingIfNeeded: UInt64(offset) >> (shift * 8)))
         }
-        plain += bytes.array(local..<local + header.length)
+        plain.append(bytes.extracting(local..<local + header.length))
     }
 
     private mutating func closeBlock() throws(FileError) {

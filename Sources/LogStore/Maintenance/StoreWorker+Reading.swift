@@ -50,7 +50,7 @@ extension StoreWorker {
         var reader = try BlockReader(
             files,
             file,
-            blockBytes: 128 << 10,
+            blockBytes: Self.blockBytesMax,
             skipsBadSectors: job.triesLeft == 0
         )
         var list = job.postings
@@ -59,6 +59,8 @@ extension StoreWorker {
             // A list that lacks what the disk refuses today would hide it tomorrow.
             if !reader.hasMissedBytes { result.postings = list }
         }
+        reader.blockBytes = Self.blockBytes(for: job.sequences, list)
+        result.bytes.reserveCapacity(min(job.bytesMax, reader.blockBytes))
         var ruined = 0..<0
         for sequence in job.sequences {
             if result.bytes.count >= job.bytesMax {
@@ -80,6 +82,19 @@ extension StoreWorker {
             let end = offset + header.length
             take(sequence, header, bytes, at: offset - reader.start, offset..<end, &result)
         }
+    }
+
+    private static var blockBytesMax: Int { 128 << 10 }
+
+    /// Bytes to read at once, so that these entries take one read and little is read in vain.
+    private static func blockBytes(for sequences: [UInt64], _ list: Postings?) -> Int {
+        guard let list, let first = sequences.first.flatMap(list.offset),
+            let last = sequences.last.flatMap(list.offset), last >= first
+        else { return blockBytesMax }
+        let before = last - first
+        // Where the last record ends is not known.
+        let average = before / max(1, sequences.count - 1)
+        return min(blockBytesMax, before + max(8 << 10, 2 * average))
     }
 
     private func readPacked(
@@ -174,7 +189,7 @@ extension StoreWorker {
             return
         }
         let start = result.bytes.count
-        result.bytes += bytes.array(record.headers.lowerBound..<record.body.upperBound)
+        result.bytes.append(bytes.extracting(record.headers.lowerBound..<record.body.upperBound))
         let bodyStart = start + record.headers.count
         result.items.append(
             ReadResult.Item(

@@ -17,7 +17,8 @@ struct BlockReader<Files: FileSystem> {
     private(set) var start = 0
     /// Whether the disk refused some bytes; another time it may give them.
     var hasMissedBytes = false
-    private let blockBytes: Int
+    /// Bytes to read at once from now on.
+    var blockBytes: Int
     private let skipsBadSectors: Bool
 
     /// Without `skipsBadSectors` the error of a read is thrown, for a caller who can try again later.
