@@ -102,7 +102,7 @@ final class Engine {
         logRecovery(directory, driver.report, since: begin)
         target.value = self
         driver.submit(now: begin.monotonic)
-        startTicking(configuration.storeOptions.fsync)
+        startCallbacks(configuration.storeOptions.fsync)
     }
 
     /// Has small groups written without a thread, if the system can.
@@ -201,10 +201,9 @@ final class Engine {
         }
     }
 
-    /// The store wants to be asked about time: about once a second, or as often as it must sync.
-    ///
-    /// From now on it may also call back when a write has ended.
-    private func startTicking(_ fsync: LogStoreOptions.Fsync) {
+    /// Asks the store about time, about once a second or as often as it must sync, and has it called
+    /// back when the ring has written something.
+    private func startCallbacks(_ fsync: LogStoreOptions.Fsync) {
         var interval = Interval.seconds(1)
         if case .every(let sync) = fsync {
             interval = max(.milliseconds(1), min(interval, sync))
