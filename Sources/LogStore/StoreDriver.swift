@@ -18,6 +18,7 @@ package final class StoreDriver<Files: FileSystem> {
     private let maintaining = WorkerThreads(name: "radiator-care")
     private let packing = WorkerThreads(name: "radiator-pack")
     private var ring: WriteRing?
+    private var mayStartOnRing = false
     /// What the ring writes at the moment.
     private var ringJob: WriteJob?
 
@@ -101,7 +102,13 @@ package final class StoreDriver<Files: FileSystem> {
 
     /// Has small groups written by a ring from now on; the owner calls `collect` also when the ring's
     /// descriptor is readable.
-    package func use(_ ring: WriteRing) { self.ring = ring }
+    package func use(_ ring: WriteRing) {
+        self.ring = ring
+        mayStartOnRing = true
+    }
+
+    /// Has everything written by the thread from now on.
+    package func stopUsingRing() { mayStartOnRing = false }
 
     /// Ends a turn: hands what was appended to the threads.
     package func submit(now: MonotonicTime) {
@@ -113,6 +120,8 @@ package final class StoreDriver<Files: FileSystem> {
     ///
     /// See `LogStore.tick`.
     package func tick(_ instant: Instant) {
+        // Should nobody have told that the ring is done.
+        collectFromRing(now: instant.monotonic)
         store.tick(instant)
         startJobs()
     }
@@ -129,11 +138,10 @@ package final class StoreDriver<Files: FileSystem> {
     private func collectFromRing(now: MonotonicTime) {
         guard let job = ringJob, let outcome = ring?.takeOutcome() else { return }
         ringJob = nil
+        if outcome == .refused(isLasting: true) { mayStartOnRing = false }
         if let result = hands.finish(job, outcome) {
             store.complete(result, now: now)
         } else {
-            // What the system refused once it is not asked for again.
-            ring = nil
             run(.write(job), on: writing)
         }
     }
@@ -153,7 +161,7 @@ package final class StoreDriver<Files: FileSystem> {
 
     /// There is one write job at a time, so that the ring's and the thread's cannot overtake each other.
     private func write(_ job: WriteJob) {
-        if let ring, hands.start(job, on: ring) {
+        if mayStartOnRing, let ring, hands.start(job, on: ring) {
             ringJob = job
         } else {
             run(.write(job), on: writing)

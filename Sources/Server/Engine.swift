@@ -117,6 +117,9 @@ final class Engine {
                 } else {
                     engine.ringWatch = channel
                     engine.driver.use(ring)
+                    channel.closeFuture.whenComplete { _ in
+                        bound.value.engine.driver.stopUsingRing()
+                    }
                 }
             }
     }

@@ -37,10 +37,6 @@ final class RingWatch: ChannelInboundHandler {
                 }
             }
             .takingOwnershipOfDescriptor(input: descriptor)
-            .flatMapErrorThrowing { error in
-                _ = close(descriptor)
-                throw error
-            }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { onReady() }

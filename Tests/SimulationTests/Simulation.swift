@@ -347,7 +347,10 @@ final class Simulation {
                 try files.write(staged.file, at: staged.offset, bytes)
             }
         } catch {
-            return writer.finish(job, error.reason == .noSpace ? .refused : .failed(EIO))
+            return writer.finish(
+                job,
+                error.reason == .noSpace ? .refused(isLasting: false) : .failed(EIO)
+            )
         }
         do throws(FileError) { try files.syncData(staged.file) } catch {
             return writer.finish(job, .failed(EIO))

@@ -77,7 +77,10 @@ package struct PosixFileSystem: FileSystem {
 
     package func bypassCache(_ file: File) -> Bool {
         let flags = fcntl(file.descriptor, F_GETFL)
-        return flags >= 0 && fcntl(file.descriptor, F_SETFL, flags | O_DIRECT) == 0
+        // Files that do not block would be written at once by the ring also where the file system does
+        // block.
+        return flags >= 0
+            && fcntl(file.descriptor, F_SETFL, (flags | O_DIRECT) & ~O_NONBLOCK) == 0
     }
 
     /// True if the file was to be written past the system's memory, which it is not any more: a disk

@@ -19,8 +19,9 @@ package final class WriteRing {
     enum Outcome: Equatable {
         /// All bytes are on stable storage.
         case durable
-        /// The system did not do it, and nothing was lost by that: another way may be tried.
-        case refused
+        /// The system did not do it, and nothing was lost by that: another way may be tried. Lasting: so
+        /// it will be every time.
+        case refused(isLasting: Bool)
         /// As after a failed sync, nothing is known of what was written.
         case failed(Int32)
     }
@@ -56,9 +57,11 @@ package final class WriteRing {
         guard let blocks, radiator_ring_take(ring, &result) else { return nil }
         self.blocks = nil
         switch -result {
-        case EINVAL, EOPNOTSUPP, ENOSPC, EDQUOT, EAGAIN, EINTR, ECANCELED, ENOMEM: return .refused
+        case EINVAL, EOPNOTSUPP, ECANCELED: return .refused(isLasting: true)
+        case ENOSPC, EDQUOT, EAGAIN, EINTR, ENOMEM: return .refused(isLasting: false)
         case let error where error > 0: return .failed(error)
-        default: return Int(result) == blocks.bytes.count ? .durable : .refused
+        default:
+            return Int(result) == blocks.bytes.count ? .durable : .refused(isLasting: false)
         }
     }
 

@@ -92,6 +92,9 @@ extension StoreWorker {
             let last = sequences.last.flatMap(list.offset), last >= first
         else { return blockBytesMax }
         let before = last - first
+        if let next = list.offset(of: sequences[sequences.count - 1] + 1), next > last {
+            return min(blockBytesMax, next - first)
+        }
         // Where the last record ends is not known.
         let average = before / max(1, sequences.count - 1)
         return min(blockBytesMax, before + max(8 << 10, 2 * average))

@@ -44,9 +44,10 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
     /// Lays out a job that is one write and a sync, to be carried out by the caller, and then
     /// `finish`; nil, and nothing done, for any other job.
     ///
-    /// The file must be written past the system's memory: so the write alone can be synced.
+    /// The file must be written past the system's memory, and all before be synced: so it is enough to
+    /// sync this write. What is left of a job that met a full disk stands behind steps that were not.
     mutating func stage(_ job: WriteJob, bytesMax: Int) -> StagedWrite<Files.File>? {
-        guard takesBlocks, job.syncs, let file,
+        guard takesBlocks, job.syncs, !job.canRepeat, let file,
             job.steps.reduce(0, { $0 + $1.byteCount }) <= bytesMax
         else { return nil }
         var staged: StagedWrite<Files.File>?
@@ -85,7 +86,8 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
         case .refused: return nil
         case .failed(let code):
             let path = path(FileNames.segment(segment))
-            return .written(job, FileError(code: code, operation: "synced write", path: path))
+            let error = FileError(code: code, operation: "synced write", path: path)
+            return .written(job.rest(from: 0, canRepeat: false), error)
         }
     }
 
