@@ -85,42 +85,37 @@ struct LoadDriver {
     ) throws -> [any Channel] {
         let wire = server.wire
         let producers = (0..<load.producers).map { number in
-            open(port: server.port) { channel in
-                let run = meter.value.run
+            open(meter, port: server.port) { run in
                 switch wire {
-                case .stomp:
-                    let role = StompProducer(run: run, number: number, queue: queue)
-                    Self.add(role, run, to: channel)
-                case .beanstalk:
-                    let role = BeanstalkProducer(run: run, number: number, queue: queue)
-                    Self.add(role, run, to: channel)
+                case .stomp: StompProducer(run: run, number: number, queue: queue)
+                case .beanstalk: BeanstalkProducer(run: run, number: number, queue: queue)
                 }
             }
         }
         let consumers = (0..<load.consumers).map { number in
-            open(port: server.port) { channel in
-                let run = meter.value.run
+            open(meter, port: server.port) { run in
                 switch wire {
-                case .stomp:
-                    let role = StompConsumer(run: run, number: number, queue: queue)
-                    Self.add(role, run, to: channel)
-                case .beanstalk:
-                    let role = BeanstalkConsumer(run: run, number: number, queue: queue)
-                    Self.add(role, run, to: channel)
+                case .stomp: StompConsumer(run: run, number: number, queue: queue)
+                case .beanstalk: BeanstalkConsumer(run: run, number: number, queue: queue)
                 }
             }
         }
         return try EventLoopFuture.whenAllSucceed(producers + consumers, on: loop).wait()
     }
 
+    /// Connects, with a role of the run behind the socket.
     private func open(
+        _ meter: NIOLoopBound<LoadMeter>,
         port: Int,
-        setUp: @escaping @Sendable (any Channel) -> Void
+        role: @escaping @Sendable (LoadRun) -> any LoadRole
     ) -> EventLoopFuture<any Channel> {
         ClientBootstrap(group: loop)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { setUp(channel) }
+                channel.eventLoop.makeCompletedFuture {
+                    let run = meter.value.run
+                    Self.add(role(run), run, to: channel)
+                }
             }
             .connect(host: "127.0.0.1", port: port)
     }

@@ -48,20 +48,19 @@ package struct SegmentWriter<Files: FileSystem>: Sendable {
     /// sync this write. What is left of a job that met a full disk stands behind steps that were not.
     mutating func stage(_ job: WriteJob, bytesMax: Int) -> StagedWrite<Files.File>? {
         guard takesBlocks, job.syncs, !job.canRepeat, let file,
-            job.steps.reduce(0, { $0 + $1.byteCount }) <= bytesMax
+            !job.steps.isEmpty, job.steps.reduce(0, { $0 + $1.byteCount }) <= bytesMax
         else { return nil }
-        var staged: StagedWrite<Files.File>?
         for step in job.steps {
             guard case .write(segment, let offset, let chunk, let range) = step,
-                chunk.withBytes(range, { blocks?.stage(at: offset, $0) == true }),
-                let blocks
+                chunk.withBytes(range, { blocks?.stage(at: offset, $0) == true })
             else {
                 blocks?.unstage()
                 return nil
             }
-            staged = StagedWrite(file: file, offset: blocks.start, blocks: blocks.stagedBlocks())
         }
-        return staged
+        return blocks.map {
+            StagedWrite(file: file, offset: $0.start, blocks: $0.stagedBlocks())
+        }
     }
 
     /// Starts a job on the ring; false, and nothing done, if it is not of that kind.

@@ -53,6 +53,20 @@ struct WriteRingTests {
         }
     }
 
+    @Test(
+        "a file that is written past the cache may block, so that the ring does not do it at once"
+    )
+    func blocks() throws {
+        try FileSystemKind.posix.run { files, directory in
+            try files.put("\(directory)/a", [1], .create)
+            let file = try files.open("\(directory)/a", .update)
+            defer { files.close(file) }
+            let descriptor = try #require(files.descriptor(of: file))
+            guard files.bypassCache(file) else { return }
+            #expect(fcntl(descriptor, F_GETFL) & O_NONBLOCK == 0)
+        }
+    }
+
     @Test("one write at a time")
     func busy() throws {
         let ring = try #require(WriteRing())
