@@ -87,6 +87,8 @@ package final class MemoryMessageStore: MessageStore {
     /// Bodies taken, whatever the number of queues each went to.
     package private(set) var bodyCount = 0
     package private(set) var fetchCount = 0
+    /// How often it was told that somebody waits.
+    package private(set) var hastenCount = 0
 
     package init(_ behaviour: Behaviour = Behaviour()) {
         self.behaviour = behaviour
@@ -95,7 +97,7 @@ package final class MemoryMessageStore: MessageStore {
 
     package var limits: StoreLimits { behaviour.limits }
 
-    package func hasten() {}
+    package func hasten() { hastenCount += 1 }
 
     package var lastAppend: AppendID {
         if isOpenGroupUsed { return AppendID(openGroup) }

@@ -92,6 +92,19 @@ struct StompNamesTests {
         }
     }
 
+    @Test("the store is told that a receipt waits, and not when nobody asked for one")
+    func hastens() async throws {
+        try await withBroker { broker in
+            let client = try await broker.client(.v12)
+            try await client.send("SEND\ndestination:/queue/a\n\nx\0")
+            try await broker.untilSent(1)
+            #expect(try await broker.onLoop { $0.store.hastenCount } == 0)
+            try await client.send("SEND\ndestination:/queue/a\nreceipt:1\n\nx\0")
+            try await client.expectReceipt("1")
+            #expect(try await broker.onLoop { $0.store.hastenCount } == 1)
+        }
+    }
+
     @Test("frames that make much work are handled in several turns, in order, also at the end")
     func muchWork() async throws {
         var settings = BrokerSettings()
