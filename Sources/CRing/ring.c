@@ -24,7 +24,7 @@ enum { ENTRIES = 2 };
 struct radiator_ring {
     int ring;
     int event;
-    bool is_writing;
+    bool is_writing, holds_file;
     void *submissions, *completions;
     size_t submission_bytes, completion_bytes, entry_bytes;
     // Shared with the kernel: what it reads or writes is loaded and stored with ordering.
@@ -91,6 +91,12 @@ radiator_ring *radiator_ring_open(void) {
 
 int radiator_ring_descriptor(const radiator_ring *r) { return r->event; }
 
+bool radiator_ring_hold(radiator_ring *r, int file) {
+    if (r->holds_file) return false;
+    r->holds_file = syscall(__NR_io_uring_register, r->ring, IORING_REGISTER_FILES, &file, 1) == 0;
+    return r->holds_file;
+}
+
 int radiator_ring_start(radiator_ring *r, int file, const void *bytes, uint32_t count,
                         uint64_t offset) {
     if (r->is_writing) return -EBUSY;
@@ -133,6 +139,9 @@ void radiator_ring_close(radiator_ring *r) {
     // The kernel still reads the bytes.
     while (r->is_writing && !radiator_ring_take(r, &result))
         if (enter(r->ring, 0, 1, IORING_ENTER_GETEVENTS) < 0 && errno != EINTR) break;
+    // Or the kernel would let go of it some time after the ring was closed.
+    if (r->holds_file)
+        syscall(__NR_io_uring_register, r->ring, IORING_UNREGISTER_FILES, NULL, 0);
     release(r);
 }
 
@@ -144,6 +153,8 @@ radiator_ring *radiator_ring_open(void) {
 }
 
 int radiator_ring_descriptor(const radiator_ring *ring) { return -1; }
+
+bool radiator_ring_hold(radiator_ring *ring, int file) { return false; }
 
 int radiator_ring_start(radiator_ring *ring, int file, const void *bytes, uint32_t count,
                         uint64_t offset) {

@@ -102,9 +102,12 @@ package final class StoreDriver<Files: FileSystem> {
 
     /// Has small groups written by a ring from now on; the owner calls `collect` also when the ring's
     /// descriptor is readable.
+    ///
+    /// Call once, with a ring that has started nothing. Nothing changes if the ring cannot keep the
+    /// store's lock.
     package func use(_ ring: WriteRing) {
         self.ring = ring
-        mayStartOnRing = true
+        mayStartOnRing = files.descriptor(of: lock).map(ring.hold(lock:)) ?? false
     }
 
     /// Has everything written by the thread from now on.

@@ -16,6 +16,11 @@ radiator_ring *radiator_ring_open(void);
 /// An eventfd, which becomes readable when a write has ended. The ring's own: closed with it.
 int radiator_ring_descriptor(const radiator_ring *ring);
 
+/// Keeps a file open until the ring is closed or, if the process dies, until the kernel has ended what
+/// was started. So a lock that goes with the file (flock) lasts as long as a write may still change
+/// something. One file; false, and nothing done, if the system refuses.
+bool radiator_ring_hold(radiator_ring *ring, int file);
+
 /// Starts to write `count` bytes at `offset`, as by pwritev2 with RWF_DSYNC: when it has ended well, the
 /// bytes are on stable storage. The bytes must stay as they are until then.
 ///

@@ -50,7 +50,8 @@ package protocol FileSystem: Sendable {
     func createDirectory(_ path: String) throws(FileError)
 
     /// Takes the one lock of `path` for this process, creating the file; fails with `.locked` while
-    /// another holds it. The lock ends when the file is closed or the process dies.
+    /// another holds it, after having waited a second at most. The lock ends when the file is closed, or
+    /// the process dies and nothing that it wrote is under way any more.
     func lock(_ path: String) throws(FileError) -> File
 
     /// Takes the same lock of a file that exists, without changing anything; reading rights are enough.

@@ -41,6 +41,12 @@ package final class WriteRing {
     /// It belongs to the ring.
     package var descriptor: Int32 { radiator_ring_descriptor(ring) }
 
+    /// Keeps a lock until no write of the ring is under way, even if the process is killed.
+    ///
+    /// The system carries out what a killed process started, and closes that process's files before: the
+    /// next one must not read, or continue, a file that may still change. False if the system refuses.
+    func hold(lock file: Int32) -> Bool { radiator_ring_hold(ring, file) }
+
     /// Starts a write; false, and nothing done, if the system refuses.
     func start(_ file: Int32, at offset: Int, _ blocks: BlockBuffer.Blocks) -> Bool {
         let bytes = blocks.bytes

@@ -84,6 +84,21 @@ struct WriteRingTests {
         }
     }
 
+    @Test("a lock that the ring holds outlives its file, and ends with the ring")
+    func holdsLock() throws {
+        let ring = try #require(WriteRing())
+        try FileSystemKind.posix.run { files, directory in
+            let lock = try files.lock("\(directory)/lock")
+            #expect(ring.hold(lock: try #require(files.descriptor(of: lock))))
+            #expect(!ring.hold(lock: 0), "one file")
+            // As when the process dies: its files are closed, and the ring goes on.
+            files.close(lock)
+            #expect(throws: FileError.self) { _ = try files.lock("\(directory)/lock") }
+            ring.close()
+            files.close(try files.lock("\(directory)/lock"))
+        }
+    }
+
     @Test("a full disk refuses, a file that cannot be written fails")
     func errors() throws {
         let ring = try #require(WriteRing())
