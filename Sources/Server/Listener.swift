@@ -15,6 +15,8 @@ package final class StompListener: Sendable {
     private static let backlog: Int32 = 4096
     /// When the kernel first asks a silent peer; it gives up about ten minutes later.
     private static let keepAliveIdleSeconds = 300
+    /// What the kernel takes of a connection's output beyond what is on the network.
+    private static let unsentBytesMax = 128 << 10
     /// What a WebSocket frame may have beyond one STOMP frame: several small ones.
     private static let webSocketBytesExtra = 64 << 10
 
@@ -53,6 +55,16 @@ package final class StompListener: Sendable {
             .childChannelOption(
                 ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: TCP_KEEPIDLE)),
                 value: keepAliveIdleSeconds
+            )
+            // What a client does not read waits here, where it is counted, and not in up to 4 MB of the
+            // kernel's memory for each connection (tcp_wmem). Only bytes that the network could not take
+            // yet count for it, so that a reader far away loses nothing.
+            .childChannelOption(
+                ChannelOptions.Types.SocketOption(
+                    level: .tcp,
+                    name: .init(rawValue: TCP_NOTSENT_LOWAT)
+                ),
+                value: unsentBytesMax
             )
             // A client may end its output and then read its last receipts.
             .childChannelOption(.allowRemoteHalfClosure, value: true)

@@ -1,6 +1,7 @@
 """Bad input and slow clients: a named error for the culprit, nothing for anybody else."""
 
 import os
+import pathlib
 import random
 import socket
 import time
@@ -133,6 +134,16 @@ def connections_come_and_go(environment):
     daemon.stop()
 
 
+def kernel_bytes_unsent(daemon, client):
+    """What the kernel holds of the daemon's output for a client: tx_queue of /proc/net/tcp."""
+    ports = f":{daemon.address[1]:04X}", f":{client.socket.getsockname()[1]:04X}"
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines():
+        fields = line.split()
+        if fields[1].endswith(ports[0]) and fields[2].endswith(ports[1]):
+            return int(fields[4].split(":")[0], 16)
+    raise AssertionError("no such connection")
+
+
 @test("a topic subscriber that never reads costs bounded memory and delays nobody", alone=True)
 def slow_topic_reader(environment):
     daemon = environment.daemon()
@@ -149,6 +160,8 @@ def slow_topic_reader(environment):
     assert reader.numbers == list(range(total))
     grown = daemon.memory("VmHWM") - before
     assert grown < 64 << 20, f"{grown >> 20} MiB more for a client that does not read"
+    unsent = kernel_bytes_unsent(daemon, stuck)
+    assert 0 < unsent < 512 << 10, f"{unsent} bytes of the kernel's memory"
     stuck.close()
     with daemon.connect() as client:
         client.expect_nothing()
