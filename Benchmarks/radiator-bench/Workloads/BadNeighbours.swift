@@ -85,8 +85,11 @@ final class BadNeighbours: Sendable {
     /// Of messages to the topic, and of connections with something forbidden.
     private static let perSecond = 100
 
+    /// `SCHED_IDLE` of <sched.h>, which Glibc's module leaves out.
+    private static let idleClass: Int32 = 5
+
     private let loop: any EventLoop
-    private let port: Int
+    private let address: SocketAddress
     private let held: NIOLoopBound<State>
 
     /// Channels that are open, and whether it goes on.
@@ -102,11 +105,15 @@ final class BadNeighbours: Sendable {
     /// Connects all of them; returns when they have said what they say once.
     init(port: Int, loop: any EventLoop) throws {
         self.loop = loop
-        self.port = port
+        // Not by name, which NIO would look up on other threads for each connection.
+        address = try SocketAddress(ipAddress: "127.0.0.1", port: port)
         held = try loop.submit {
             // What they cost the broker is asked for, not what their own work takes from the cores that
-            // the broker runs on. (On Linux this is the calling thread alone.)
-            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 19)
+            // the broker runs on: a thread of this class gives way at once to any other, where one
+            // that is merely nice keeps its core for some milliseconds. (On Linux this is the calling
+            // thread alone.)
+            var parameters = sched_param(sched_priority: 0)
+            sched_setscheduler(0, Self.idleClass, &parameters)
             return NIOLoopBound(State(), eventLoop: loop)
         }.wait()
         let connect = Wire.stompConnect
@@ -132,7 +139,7 @@ final class BadNeighbours: Sendable {
         for _ in 0..<Self.manySubscriptions {
             try hold(connect + subscriptions.joined(), reads: true)
         }
-        let publisher = try open(connect, reads: true).wait()
+        let publisher = try open(ByteBuffer(string: connect), reads: true).wait()
         let held = held
         loop.execute {
             held.value.channels.append(publisher)
@@ -151,21 +158,29 @@ final class BadNeighbours: Sendable {
         }.wait()
     }
 
+    // Made once: this thread is to need as little of the cores as it can.
+    private static let flood = ByteBuffer(
+        string: "SEND\ndestination:/topic/flood\ncontent-length:1000\n\n"
+            + String(repeating: "x", count: 1000) + "\0"
+    )
+    private static let bombs = [
+        "CONNECT\na:" + String(repeating: "b", count: 70_000) + "\n\n\0",
+        Wire.stompConnect + "NONSENSE\n\n\0", "GET / HTTP/1.1\r\n\r\n", "",
+    ].map(ByteBuffer.init(string:))
+
     private func hold(_ text: String, reads: Bool) throws {
-        let channel = try open(text, reads: reads).wait()
+        let channel = try open(ByteBuffer(string: text), reads: reads).wait()
         let held = held
         loop.execute { held.value.channels.append(channel) }
     }
 
-    private func open(_ text: String, reads: Bool) -> EventLoopFuture<any Channel> {
+    private func open(_ bytes: ByteBuffer, reads: Bool) -> EventLoopFuture<any Channel> {
         ClientBootstrap(group: loop)
             .channelOption(.autoRead, value: reads)
             .channelOption(.socketOption(.so_rcvbuf), value: 4096)
-            .connect(host: "127.0.0.1", port: port)
+            .connect(to: address)
             .map { channel in
-                if !text.isEmpty {
-                    channel.writeAndFlush(ByteBuffer(string: text), promise: nil)
-                }
+                if bytes.readableBytes > 0 { channel.writeAndFlush(bytes, promise: nil) }
                 return channel
             }
     }
@@ -177,15 +192,10 @@ final class BadNeighbours: Sendable {
             guard held.value.isGoingOn else { return }
             let seconds = Double((NIODeadline.now() - begin).nanoseconds) / 1e9
             let due = max(done, Int(seconds * Double(Self.perSecond)))
-            let body = String(repeating: "x", count: 1000)
-            let message = "SEND\ndestination:/topic/flood\ncontent-length:1000\n\n\(body)\0"
             for index in done..<due {
-                publisher.writeAndFlush(ByteBuffer(string: message), promise: nil)
-                let bombs = [
-                    "CONNECT\na:" + String(repeating: "b", count: 70_000) + "\n\n\0",
-                    Wire.stompConnect + "NONSENSE\n\n\0", "GET / HTTP/1.1\r\n\r\n", "",
-                ]
-                open(bombs[index % bombs.count], reads: true).whenSuccess { channel in
+                publisher.writeAndFlush(Self.flood, promise: nil)
+                let bomb = Self.bombs[index % Self.bombs.count]
+                open(bomb, reads: true).whenSuccess { channel in
                     held.value.badConnections += 1
                     channel.eventLoop.scheduleTask(in: .milliseconds(50)) {
                         channel.close(promise: nil)
