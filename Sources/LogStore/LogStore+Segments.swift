@@ -69,8 +69,18 @@ extension LogStore {
         updateRefusal()
     }
 
+    /// Whether to leave a file that takes its blocks from the disk as it grows, a new store's first,
+    /// for one that has them: then syncs have no metadata to write, which costs them a multiple.
+    ///
+    /// Not before something stands in it, or an idle store would take a further segment for nothing.
+    var isPreparedBetter: Bool {
+        !isActivePrepared && !spares.isEmpty
+            && tail.end.offset > max(options.segmentBytes / 256, BlockBuffer.blockBytes)
+    }
+
     /// Has the writer begin the segment at the tail, and appends its header.
     func beginSegment(spare: Spare?, createdMilliseconds: UInt64) {
+        isActivePrepared = spare != nil
         let header = SegmentHeader(
             store: id,
             segment: tail.segment,

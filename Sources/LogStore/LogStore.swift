@@ -25,6 +25,8 @@ package final class LogStore {
     var activeQueues: [QueueState] = []
     /// An upper bound for the footer that the active segment would get now.
     var footerBytes = SegmentFooter.emptyBytesMax
+    /// The active segment's file has all its blocks, so that a sync need not find any.
+    var isActivePrepared: Bool
 
     // The open group.
 
@@ -133,6 +135,7 @@ package final class LogStore {
         handedTo = end
         writtenTo = end
         syncedTo = end
+        isActivePrepared = recovered.isPrepared
         postings = PostingCache(bytesMax: options.postingCacheBytes)
         if recovered.beginsSegment {
             state.segments.begin(end.segment)
@@ -478,7 +481,9 @@ package final class LogStore {
         // Settles never begin a segment by themselves, so that a merged record stays in the group it
         // was promised for; a segment that they filled is sealed here.
         let margin = min(options.segmentBytes / 64, 1 << 20)
-        if tail.end.offset + footerBytes + margin > options.segmentBytes { roll() }
+        if tail.end.offset + footerBytes + margin > options.segmentBytes || isPreparedBetter {
+            roll()
+        }
         captureCheckpoint(now: now)
         if !isWriting { handOver(now: now) }
         updatePressure()

@@ -54,6 +54,8 @@ struct RecoveredLog {
     var end: LogPosition
     /// Whether the segment at `end` has yet to be created.
     var beginsSegment: Bool
+    /// Whether the segment at `end` has its blocks on the disk already.
+    var isPrepared: Bool
     var checkpoints: [UInt64]
     var nextCheckpoint: UInt64
     var createdMilliseconds: UInt64
@@ -187,6 +189,7 @@ package struct Recovery<Files: FileSystem> {
             nextGroup: log.nextGroup,
             end: log.end,
             beginsSegment: log.beginsSegment,
+            isPrepared: log.isPrepared,
             checkpoints: checkpointNumbers,
             nextCheckpoint: nextCheckpoint,
             createdMilliseconds: now.milliseconds
@@ -227,6 +230,7 @@ package struct Recovery<Files: FileSystem> {
             nextGroup: 1,
             end: LogPosition(segment: 1, offset: 0),
             beginsSegment: true,
+            isPrepared: false,
             checkpoints: [],
             nextCheckpoint: 1,
             createdMilliseconds: now.milliseconds

@@ -82,6 +82,8 @@ struct Replay<Files: FileSystem> {
         let nextGroup: UInt64
         let end: LogPosition
         let beginsSegment: Bool
+        /// Whether the segment at `end` was made of a prepared file.
+        let isPrepared: Bool
     }
 
     init(
@@ -183,7 +185,8 @@ struct Replay<Files: FileSystem> {
                 epoch: epoch,
                 nextGroup: next,
                 end: LogPosition(segment: number, offset: 0),
-                beginsSegment: true
+                beginsSegment: true,
+                isPrepared: false
             )
         }
         return Outcome(
@@ -191,7 +194,8 @@ struct Replay<Files: FileSystem> {
             epoch: epoch,
             nextGroup: next,
             end: end,
-            beginsSegment: false
+            beginsSegment: false,
+            isPrepared: lastFile.preparedBytes > 0
         )
     }
 
