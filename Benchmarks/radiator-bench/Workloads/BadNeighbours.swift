@@ -109,9 +109,9 @@ final class BadNeighbours: Sendable {
         address = try SocketAddress(ipAddress: "127.0.0.1", port: port)
         held = try loop.submit {
             // What they cost the broker is asked for, not what their own work takes from the cores that
-            // the broker runs on: a thread of this class gives way at once to any other, where one
-            // that is merely nice keeps its core for some milliseconds. (On Linux this is the calling
-            // thread alone.)
+            // the broker runs on. The class gives way only to threads of the same control group, and so
+            // not to the kernel's that complete the disk's writes: the work must be small, too. (On Linux
+            // this is the calling thread alone.)
             var parameters = sched_param(sched_priority: 0)
             sched_setscheduler(0, Self.idleClass, &parameters)
             return NIOLoopBound(State(), eventLoop: loop)

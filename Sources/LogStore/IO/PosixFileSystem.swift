@@ -178,13 +178,14 @@ package struct PosixFileSystem: FileSystem {
 
     private func lock(_ descriptor: Int32, _ path: String) throws(FileError) -> File {
         guard descriptor >= 0 else { throw failure("open", path) }
-        for attempt in 0... {
-            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { break }
-            guard errno == EWOULDBLOCK, attempt < Self.lockAttempts else {
+        var pausesLeft = Self.lockPauses
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            guard errno == EWOULDBLOCK, pausesLeft > 0 else {
                 let error = failure("lock", path)
                 _ = Glibc.close(descriptor)
                 throw error
             }
+            pausesLeft -= 1
             usleep(Self.lockPauseMicroseconds)
         }
         return File(descriptor: descriptor)
@@ -192,7 +193,7 @@ package struct PosixFileSystem: FileSystem {
 
     /// A second: what a killed process wrote by a ring keeps the lock until the disk has it, and some
     /// tens of milliseconds more (`WriteRing.hold`).
-    private static let lockAttempts = 100
+    private static let lockPauses = 100
     private static let lockPauseMicroseconds: UInt32 = 10_000
 
     package func freeBytes(_ directory: String) throws(FileError) -> Int {

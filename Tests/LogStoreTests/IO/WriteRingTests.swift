@@ -99,6 +99,15 @@ struct WriteRingTests {
         }
     }
 
+    @Test("a store gives its ring the lock of its directory")
+    func storeGivesLock() throws {
+        try withTemporaryDirectory { directory in
+            let store = try RingStore(directory)
+            #expect(!store.ring.hold(lock: 0), "it holds one already")
+            store.driver.close()
+        }
+    }
+
     @Test("a full disk refuses, a file that cannot be written fails")
     func errors() throws {
         let ring = try #require(WriteRing())
@@ -172,7 +181,7 @@ struct WriteRingTests {
 /// A new store that writes by a ring, with its first segment open.
 private final class RingStore {
     let driver: StoreDriver<PosixFileSystem>
-    private let ring: WriteRing
+    let ring: WriteRing
     private let queue: QueueID
     private let now = MonotonicTime(nanoseconds: 1)
 

@@ -6,17 +6,25 @@ import Testing
 
 /// The log goes on in a file that has its blocks, as soon as there is one and something to write.
 @Suite struct PreparedFileTests {
-    private static let options = {
+    private static func options(preallocates: Bool = true) -> LogStoreOptions {
         var options = ManualStore.options
         options.segmentBytes = 64 << 10
-        options.preallocates = true
+        options.preallocates = preallocates
         return options
-    }()
+    }
 
-    /// A store whose first file took more than a block before the prepared one was ready.
-    private func started() throws -> (store: ManualStore, queue: QueueID) {
-        let store = try ManualStore(Self.options)
+    /// A new store with a queue and nothing in it.
+    private func started(preallocates: Bool = true) throws -> (store: ManualStore, queue: QueueID) {
+        let store = try ManualStore(Self.options(preallocates: preallocates))
         return (store, store.store.declare("/queue/a"))
+    }
+
+    /// The same with two blocks in its log.
+    private func filled(preallocates: Bool) throws -> (store: ManualStore, queue: QueueID) {
+        let (store, queue) = try started(preallocates: preallocates)
+        store.send(8192, to: queue)
+        store.drain()
+        return (store, queue)
     }
 
     @Test("a new store leaves its first file for a prepared one when a block stands in it")
@@ -40,35 +48,23 @@ import Testing
 
     @Test("without a prepared file the log stays where it is")
     func noneReady() throws {
-        var options = Self.options
-        options.preallocates = false
-        let store = try ManualStore(options)
-        let queue = store.store.declare("/queue/a")
-        store.send(8192, to: queue)
-        store.drain()
+        let (store, _) = try filled(preallocates: false)
         #expect(store.store.tail.segment == 1)
     }
 
     @Test("a start goes on in the prepared file, or leaves one that is not")
     func restart() throws {
-        let (store, queue) = try started()
-        store.send(8192, to: queue)
-        store.drain()
+        let (store, queue) = try filled(preallocates: true)
         store.files.kill()
-        let second = try ManualStore(Self.options, on: store.files)
+        let second = try ManualStore(Self.options(), on: store.files)
         #expect(second.store.isActivePrepared)
         second.send(8192, to: queue)
         second.drain()
         #expect(second.store.tail.segment == 2)
 
-        var options = Self.options
-        options.preallocates = false
-        let bare = try ManualStore(options)
-        let other = bare.store.declare("/queue/a")
-        bare.send(8192, to: other)
-        bare.drain()
+        let (bare, _) = try filled(preallocates: false)
         bare.files.kill()
-        let third = try ManualStore(Self.options, on: bare.files)
+        let third = try ManualStore(Self.options(), on: bare.files)
         #expect(third.store.tail.segment == 2, "left as soon as a prepared one was ready")
         #expect(third.store.isActivePrepared)
     }
