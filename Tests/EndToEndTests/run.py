@@ -111,10 +111,14 @@ def main():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     root = tempfile.mkdtemp(prefix="radiator-e2e-", dir=options.directory)
     counts = {"passed": 0, "failed": 0, "skipped": 0}
+    failures = []
 
     def report(name, start, verdict, detail):
         counts[verdict] += 1
-        print(f"{verdict:7} {name} [{time.monotonic() - start:.1f} s]{detail}", flush=True)
+        line = f"{verdict:7} {name} [{time.monotonic() - start:.1f} s]{detail}"
+        print(line, flush=True)
+        if verdict == "failed":
+            failures.append(line)
 
     def run(entry):
         start = time.monotonic()
@@ -137,6 +141,9 @@ def main():
         print("interrupted; every daemon was stopped", flush=True)
         os._exit(130)  # worker threads may still wait on sockets that are gone
     stop_everything(root)
+    # Once more at the end, for of a long run CI shows the end alone.
+    for line in failures if counts["passed"] else []:
+        print(line)
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
     print(f"{counts['passed']} passed, {counts['failed']} failed{skipped}")
     return 1 if counts["failed"] or not chosen else 0

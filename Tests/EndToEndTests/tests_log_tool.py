@@ -102,13 +102,17 @@ def in_use(environment):
 @test("the active segment deleted, zeroed or cut after kill -9: verify and the start name the file")
 def lost_end(environment):
     config = '[storage]\nsegment_size = "1MiB"\n'
-    # What vouches for the active segment is its checkpoint, which comes a moment after it begins.
-    for _ in range(10):
+    # What vouches for the active segment is a checkpoint in it, which comes a moment after it begins,
+    # and that its file was prepared; a sender that outruns the disk has the log go on in one that was not.
+    for _ in range(20):
         data = crashed_store(environment, config)
         active = sorted(path.name for path in data.glob("segment-*.log"))[-1]
         status, output, errors = environment.log_tool("verify", data)
-        if f"up to position {int(active[8:18])}:" in output:
+        prepared = (data / active).read_bytes()[56:64] != bytes(8)
+        if prepared and f"up to position {int(active[8:18])}:" in output:
             break
+    else:
+        raise AssertionError(f"no kill -9 met a prepared segment with a checkpoint in it: {output}")
 
     def zero(path):
         path.write_bytes(bytes(path.stat().st_size))
