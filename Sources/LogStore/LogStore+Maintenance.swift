@@ -123,11 +123,24 @@ extension LogStore {
     /// While the log grows a third one waits as it is, for files are dropped in fits and starts.
     private static var sparesMax: Int { 2 }
 
-    /// Makes a file ready: one that served before, or a new one if none stands ready.
+    /// Whether a new file is to be filled with zeros for what comes after the active one.
+    ///
+    /// Not while a good part of that is empty: a file that is dropped until then saves the zeros, and a
+    /// store with little to write is spared the disk that they take.
+    private var needsNewSpare: Bool {
+        spares.isEmpty && (!isActivePrepared || tail.end.offset >= options.segmentBytes / 2)
+    }
+
+    /// Begins a new spare when the log has come so far; after a failure that is the tick's to try.
+    func prepareSpareInTime() {
+        if spareRefusal == nil, needsNewSpare { prepareSpare() }
+    }
+
+    /// Makes a file ready: one that served before, or a new one if it is time.
     func prepareSpare() {
         guard options.preallocates, !isPreparing else { return }
         let recycles = !recyclable.isEmpty && spares.count < Self.sparesMax
-        guard recycles || spares.isEmpty else { return }
+        guard recycles || needsNewSpare else { return }
         isPreparing = true
         let file = recycles ? recyclable.removeFirst() : nil
         if file == nil { space.claim(options.segmentBytes) }
@@ -156,7 +169,7 @@ extension LogStore {
         if let error, let file = job.recycles {
             // Perhaps the file is gone, which says nothing about the disk.
             jobs.append(.remove([file]))
-            if error.reason != .notFound {
+            if error.reason != .notFound, needsNewSpare {
                 spareRefusal = "no room for the next segment: \(error.detail)"
             } else {
                 prepareSpare()

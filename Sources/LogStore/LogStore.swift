@@ -486,6 +486,7 @@ package final class LogStore {
         }
         captureCheckpoint(now: now)
         if !isWriting { handOver(now: now) }
+        prepareSpareInTime()
         updatePressure()
     }
 
@@ -510,7 +511,7 @@ package final class LogStore {
         }
         if case .every = options.fsync, syncedTo < writtenTo, isSyncDue(now) { forcesSync = true }
         if isQuiet { giveUpRecyclable() }
-        if spares.isEmpty { prepareSpare() }
+        prepareSpare()
         for job in readsToRetry { jobs.append(.read(job)) }
         readsToRetry = []
         if let job = blockedWrite { jobs.append(.write(job)) }

@@ -90,9 +90,14 @@ struct StoreFiles {
     }
 
     /// True when only the active file is left in the form in which it was written.
+    ///
+    /// A new store's first file, which is left early, is too short to count.
     private func isPacked() throws -> Bool {
         let names = try Files.names(in: directory).compactMap { $0.split(separator: "/").last }
-        let plain = names.count { $0.hasPrefix("segment-") && $0.hasSuffix(".log") }
-        return plain <= 1 && names.contains { $0.hasSuffix(".pak") }
+        let plain = names.filter { $0.hasPrefix("segment-") && $0.hasSuffix(".log") }
+        let long = try plain.filter { name in
+            try Files.allocatedBytes(in: directory) { $0.hasSuffix(name) } > 1 << 20
+        }
+        return long.count <= 1 && names.contains { $0.hasSuffix(".pak") }
     }
 }

@@ -46,6 +46,18 @@ import Testing
         #expect(store.store.depth(queue)?.messages == 7)
     }
 
+    @Test("the next file is filled with zeros when the active one is half full")
+    func nextInTime() throws {
+        let (store, queue) = try filled(preallocates: true)
+        #expect(store.store.spares.isEmpty)
+        while store.store.tail.end.offset < Self.options().segmentBytes / 2 {
+            #expect(store.store.spares.isEmpty)
+            store.send(1024, to: queue)
+            store.drain()
+        }
+        #expect(store.store.spares.count == 1)
+    }
+
     @Test("without a prepared file the log stays where it is")
     func noneReady() throws {
         let (store, _) = try filled(preallocates: false)
