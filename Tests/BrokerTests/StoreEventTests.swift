@@ -122,6 +122,26 @@ struct StoreEventTests {
         #expect(broker.store.fetchCount - before <= 10)
     }
 
+    @Test(
+        "what is read from the disk is asked for before the last read is delivered, unless that is much",
+        arguments: [(bytes: 1, reads: 2), (bytes: 100_000, reads: 1)]
+    )
+    func readsAhead(bytes: Int, reads: Int) throws {
+        var behaviour = MemoryMessageStore.Behaviour()
+        behaviour.laterFetchOneIn = 1
+        let broker = try BrokerHarness(behaviour)
+        let client = try broker.connect()
+        let texts = (0..<40).map { "\($0) " + String(repeating: ".", count: bytes) }
+        for text in texts { try broker.send(client, "/queue/a", text) }
+        let subscription = try broker.subscribe(client, "/queue/a", prefetch: 1)
+        #expect(broker.received(client) == Array(texts.prefix(1)))
+        #expect(broker.store.fetchCount == reads)
+        // What was read and nobody took is read again, in its order.
+        broker.unsubscribe(client, subscription)
+        try broker.subscribe(client, "/queue/a", .auto)
+        #expect(broker.received(client) == texts)
+    }
+
     @Test("past the bound on fetched bytes queues go on one message at a time")
     func fetchedBytes() throws {
         let broker = try BrokerHarness { $0.limits.fetchedBytes = 0 }

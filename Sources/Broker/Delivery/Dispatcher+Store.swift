@@ -10,7 +10,10 @@ extension Dispatcher {
         guard failure == nil else { return false }
         while true {
             while queue.frontIsReady {
-                guard let reason = queue.deathOfFront(at: now.wall) else { return true }
+                guard let reason = queue.deathOfFront(at: now.wall) else {
+                    if queue.isCold { readAhead(queue) }
+                    return true
+                }
                 let item = queue.takeFront()
                 if queue.isPersistent { fetchedBytes -= item.message.byteCount }
                 bury(item, of: queue, reason)
@@ -21,10 +24,22 @@ extension Dispatcher {
             guard case .now(let run) = store.fetch(queue.id, from: from, limit: limit) else {
                 return false
             }
+            queue.isCold = false
             take(run, for: queue)
             // A run that goes nowhere would be asked for again for ever.
             guard queue.frontIsReady || run.next > from else { return false }
         }
+    }
+
+    /// Begins the next read from the disk while there is something left to deliver.
+    private func readAhead(_ queue: Queue) {
+        guard fetchedBytes < fetchedBytesMax, let (from, limit) = queue.wantedReadAhead() else {
+            return
+        }
+        queue.fetchOpened(from: from)
+        guard case .now(let run) = store.fetch(queue.id, from: from, limit: limit) else { return }
+        queue.isCold = false
+        take(run, for: queue)
     }
 
     private var fetchBytes: Int {
@@ -50,7 +65,10 @@ extension Dispatcher {
             queue.fetch = .none
             takeSwept(run, from: from, end: end, cursor: cursor, of: queue)
             setTimer(of: queue)
-        case .none, .forward, .returned, .discarded:
+        case .forward:
+            queue.isCold = true
+            take(run, for: queue)
+        case .none, .returned, .discarded:
             take(run, for: queue)
         }
         buryDying(queue)

@@ -13,6 +13,14 @@ extension Queue {
         return (cursor, FetchLimit(messages: fetchMessages, bytes: bytesMax))
     }
 
+    /// What to ask for before the front has run out; nil if there is enough at hand, or nothing more.
+    func wantedReadAhead() -> (from: EntrySequence, limit: FetchLimit)? {
+        guard fetch == .none, returned.isEmpty, cursor < durableEnd,
+            ready.count <= fetchMessages / 2, readyBytes <= Self.fetchBytesMax / 2
+        else { return nil }
+        return (cursor, FetchLimit(messages: fetchMessages, bytes: Self.fetchBytesMax))
+    }
+
     /// Says which kind of fetch `wantedFetch` stands for; call when it opens.
     func fetchOpened(from sequence: EntrySequence) {
         invariant(fetch == .none, "one fetch per queue at a time")

@@ -83,6 +83,8 @@ final class Queue {
     var fetch = Fetch.none
     /// Messages that the next forward fetch asks for; doubles while consumers keep taking.
     var fetchMessages = Queue.fetchMessagesMin
+    /// The last forward fetch had to read from the disk, so that the next one is begun early.
+    var isCold = false
     var cursor: EntrySequence
     private(set) var durableEnd: EntrySequence
     /// The sequence that the next message will get, as far as this queue was told.
@@ -107,7 +109,7 @@ final class Queue {
     /// First forward fetch: enough for a consumer with little credit.
     static let fetchMessagesMin = 8
     /// Largest fetch: a round trip to the disk is spread over this many.
-    static let fetchMessagesMax = 128
+    static let fetchMessagesMax = 512
     static let fetchBytesMax = 128 << 10
 
     /// Makes a persistent queue as the store knows it.
