@@ -155,6 +155,13 @@ package final class Broker {
         return id
     }
 
+    /// The same without a String, for a sender with many destinations; nil where `destination` must be
+    /// asked: what is not there yet, and users who may not use everything.
+    package func knownDestination(_ name: RawSpan, of session: SessionID) -> DestinationID? {
+        guard let session = sessions.find(session) else { return nil }
+        return registry.find(name, for: .send, session.identity)
+    }
+
     /// False once a destination is gone: then its name is to be looked up again.
     @inline(__always)
     package func isAlive(_ destination: DestinationID) -> Bool { registry.isAlive(destination) }

@@ -17,7 +17,7 @@ package struct Permissions: Sendable, Equatable {
         }
     }
 
-    private let isUnlimited: Bool
+    let isUnlimited: Bool
     private let sending: [DestinationPattern]
     private let subscribing: [DestinationPattern]
     private let creating: [DestinationPattern]

@@ -39,7 +39,7 @@ final class DestinationRegistry {
     private var unusedCursor = 0
     /// Destinations that were made since they were taken.
     private var created: [DestinationID] = []
-    private var identifiers: [String: DestinationID] = [:]
+    private var names = NameIndex()
     private var persistentQueues: [QueueID: Queue] = [:]
     private var nextMemoryID = DestinationRegistry.memoryIDsBegin
 
@@ -152,7 +152,7 @@ final class DestinationRegistry {
         id.slot < slots.count ? slots[id.slot].name : ""
     }
 
-    func exists(_ name: String) -> Bool { identifiers[name] != nil }
+    func exists(_ name: String) -> Bool { id(of: name) != nil }
 
     func queue(_ id: QueueID) -> Queue? { persistentQueues[id] }
 
@@ -192,7 +192,7 @@ final class DestinationRegistry {
         now: Instant
     ) throws(BrokerError) -> DestinationID {
         try check(identity, use, text)
-        if let id = identifiers[text] {
+        if let id = id(of: text) {
             try check(id, for: use)
             return id
         }
@@ -221,7 +221,22 @@ final class DestinationRegistry {
         return try create(checked: name, storeRefuses: storeRefuses, now: now)
     }
 
-    func id(of name: String) -> DestinationID? { identifiers[name] }
+    func id(of name: String) -> DestinationID? { id(ofBytes: name.utf8.span.bytes) }
+
+    private func id(ofBytes bytes: RawSpan) -> DestinationID? {
+        names.find(bytes) { slots[$0].name }.map { slot in
+            DestinationID(slot: slot, generation: slots[slot].generation)
+        }
+    }
+
+    /// The destination whose name has these bytes, if it is there and may be used for this.
+    ///
+    /// For those that may use everything, and whose look-ups are many: without any String. Nil for all
+    /// that `find` is to decide.
+    func find(_ bytes: RawSpan, for use: DestinationUse, _ identity: Identity) -> DestinationID? {
+        guard identity.permissions.isUnlimited, use == .send else { return nil }
+        return id(ofBytes: bytes)
+    }
 
     /// Creates a destination if there is room for it.
     func create(
@@ -409,7 +424,7 @@ final class DestinationRegistry {
         _ kind: DestinationKind,
         now: Instant
     ) throws(BrokerError) {
-        guard identifiers[text] == nil else { return }
+        guard id(of: text) == nil else { return }
         let name = try DestinationName(parsing: text)
         guard name.kind == kind else {
             throw BrokerError(.badDestination, "\(text): expected a name in \(kind.prefix)")
@@ -419,7 +434,7 @@ final class DestinationRegistry {
 
     /// Gives a fan-out its place, or the place that it has already.
     func put(_ fanout: Fanout, now: Instant) {
-        guard let id = identifiers[fanout.name] else {
+        guard let id = id(of: fanout.name) else {
             _ = add(.fanout(fanout), fanout.name, now: now)
             return
         }
@@ -523,13 +538,14 @@ final class DestinationRegistry {
             lastUsed: now.monotonic
         )
         if freeSlots.popLast() != nil { slots[id.slot] = slot } else { slots.append(slot) }
-        identifiers[name] = id
+        invariant(self.id(of: name) == nil, "a name stands for one destination")
+        names.insert(name, at: id.slot)
         created.append(id)
         return id
     }
 
     private func remove(_ id: DestinationID) {
-        identifiers[slots[id.slot].name] = nil
+        names.remove(slots[id.slot].name, at: id.slot)
         slots[id.slot].destination = nil
         slots[id.slot].generation &+= 1
         freeSlots.append(id.slot)

@@ -151,6 +151,9 @@ final class Session {
     }
 
     private func index(of id: SubscriptionID) -> Int? {
+        // Without one that ended it stands where its number says.
+        let place = Int(truncatingIfNeeded: id.value &- 1)
+        if subscriptions.indices.contains(place), subscriptions[place].id == id { return place }
         let index = Self.first(subscriptions.count) { subscriptions[$0].id >= id }
         guard index < subscriptions.count, subscriptions[index].id == id else { return nil }
         return index

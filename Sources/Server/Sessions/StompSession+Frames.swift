@@ -1,5 +1,6 @@
 import Base
 import Broker
+import ByteSpans
 import NIOCore
 import StompCodec
 
@@ -118,7 +119,8 @@ extension StompSession {
     // MARK: Sending
 
     private func send(_ frame: StompFrame, _ session: SessionID) throws {
-        let destination = try knownDestination(frame) ?? findDestination(frame, session)
+        let destination =
+            try knownDestination(frame, session) ?? findDestination(frame, session)
         noteSender()
         loop.workspace.headerScratch.clear()
         let message = Message(
@@ -136,13 +138,20 @@ extension StompSession {
         answer(frame, completion)
     }
 
-    /// The destination of a frame if this connection used it before and it is still there.
+    /// The destination of a frame if this connection used it before, or may use every one, and it is
+    /// there.
     @inline(__always)
-    private func knownDestination(_ frame: StompFrame) -> DestinationID? {
-        guard let known = destinations.find(frame) else { return nil }
-        if loop.broker.isAlive(known) { return known }
-        destinations.removeAll()
-        return nil
+    private func knownDestination(_ frame: StompFrame, _ session: SessionID) -> DestinationID? {
+        let found = frame.withRawValue(.destination) { name -> DestinationID? in
+            if let known = destinations.find(name) {
+                if loop.broker.isAlive(known) { return known }
+                destinations.removeAll()
+            }
+            let known = loop.broker.knownDestination(name, of: session)
+            if let known { destinations.note(name, known) }
+            return known
+        }
+        return found ?? nil
     }
 
     /// When a message expires, in ms since 1970; 0 = never.
@@ -223,7 +232,7 @@ extension StompSession {
             of: session,
             now: loop.now
         )
-        destinations.add(raw, destination)
+        destinations.add(raw.byteSpan, destination)
         return destination
     }
 

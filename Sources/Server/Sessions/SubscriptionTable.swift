@@ -58,6 +58,12 @@ struct SubscriptionTable {
     /// Where a subscription stands now; nil if it has ended.
     mutating func index(of id: SubscriptionID) -> Int? {
         if last < entries.count, entries[last].id == id { return last }
+        // Without one that ended it stands where its number says.
+        let place = Int(truncatingIfNeeded: id.value &- 1)
+        if entries.indices.contains(place), entries[place].id == id {
+            last = place
+            return place
+        }
         var low = 0
         var high = entries.count
         while low < high {
