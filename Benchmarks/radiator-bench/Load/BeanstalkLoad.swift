@@ -69,6 +69,7 @@ struct BeanstalkConsumer: LoadRole {
     private(set) var phase = LoadPhase.opening
     let isConsumer = true
     private let run: LoadRun
+    private let number: Int
     private let tubes: [String]
     private let reservesInPipe: Int
     /// Where all jobs are there from the start, a `reserve` need not wait for one.
@@ -79,6 +80,7 @@ struct BeanstalkConsumer: LoadRole {
 
     init(run: LoadRun, number: Int, queue: String) {
         self.run = run
+        self.number = number
         tubes = run.load.queues(ofConsumer: number).map { "\(queue).\($0)" }
         watchesUnderWay = tubes.count
         reservesInPipe = min(run.load.prefetch, Self.reservesInPipeMax)
@@ -106,7 +108,7 @@ struct BeanstalkConsumer: LoadRole {
                 watchesUnderWay -= 1
                 if watchesUnderWay == 0 { phase = .ready }
             case .reserved:
-                run.countDelivered(scanner.bytes(in: reply.body), now: now)
+                run.countDelivered(scanner.bytes(in: reply.body), to: number, now: now)
                 deletesUnderWay += 1
                 out.writeStaticString("delete ")
                 out.writeBytes(scanner.bytes(in: reply.identifier))

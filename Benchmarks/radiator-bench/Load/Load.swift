@@ -42,6 +42,8 @@ struct Load: Sendable {
     /// Messages in the queues already; the consumers subscribe when the clock starts.
     var waiting = 0
     /// Deliveries that may be owed; bounds the latency of a pipe.
+    ///
+    /// Of pairs each has its share, or all of them would come to wait for one consumer.
     var undeliveredMax = Int.max
 
     /// As many consumers as producers, a queue for each pair.
@@ -70,6 +72,11 @@ struct Load: Sendable {
 
     /// True when it comes to its end by itself.
     var isBounded: Bool { messages != nil || waiting > 0 }
+
+    /// True when each producer has a consumer of its own.
+    var isPaired: Bool {
+        !isSpread && producers == consumers && producers == queues && destination == .queues
+    }
 
     /// How often a message is delivered.
     var copies: Int { destination == .topic ? consumers : 1 }

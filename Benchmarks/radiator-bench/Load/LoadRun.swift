@@ -58,6 +58,9 @@ final class LoadRun {
 
     private let sentMax: Int
     private let undeliveredMax: Int
+    /// Of each pair what was sent and not delivered.
+    private var owed: [Int]
+    private let owedMax: Int
     private let nanosecondsPerMessage: Double?
     private let tellsDeliveryTime: Bool
     private var startedAt: UInt64 = 0
@@ -75,6 +78,8 @@ final class LoadRun {
         self.done = done
         sentMax = load.messages ?? .max
         undeliveredMax = load.undeliveredMax
+        owed = [Int](repeating: 0, count: load.isPaired ? load.producers : 0)
+        owedMax = load.undeliveredMax / max(1, load.producers)
         nanosecondsPerMessage = load.messagesPerSecond.map { 1e9 / $0 }
         tellsDeliveryTime = load.tellsDeliveryTime
         producersLeft = load.producers
@@ -103,8 +108,10 @@ final class LoadRun {
         refillProducers()
     }
 
-    var maySend: Bool {
-        !isStopping && sent < sentMax && sent * load.copies - delivered < undeliveredMax
+    func maySend(_ producer: Int) -> Bool {
+        guard !isStopping, sent < sentMax else { return false }
+        if !owed.isEmpty { return owed[producer] < owedMax }
+        return sent * load.copies - delivered < undeliveredMax
     }
 
     /// True when a producer that waits for nothing has nothing left to do.
@@ -126,15 +133,19 @@ final class LoadRun {
         return due(producer: sent % load.producers, number: sent / load.producers)
     }
 
-    func countSent(_ messages: Int) { sent += messages }
+    func countSent(_ messages: Int, by producer: Int) {
+        sent += messages
+        if !owed.isEmpty { owed[producer] += messages }
+    }
 
     func countReceipted(_ messages: Int, since start: UInt64, now: UInt64) {
         receipted += messages
         receipts.record(nanoseconds: now > start ? now - start : 0)
     }
 
-    func countDelivered(_ body: UnsafeRawBufferPointer, now: UInt64) {
+    func countDelivered(_ body: UnsafeRawBufferPointer, to consumer: Int, now: UInt64) {
         delivered += 1
+        if !owed.isEmpty { owed[consumer] -= 1 }
         guard tellsDeliveryTime else { return }
         let start = SendTime.read(body)
         deliveries.record(nanoseconds: now > start ? now - start : 0)

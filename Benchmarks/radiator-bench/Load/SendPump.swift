@@ -89,7 +89,7 @@ struct SendPump {
     mutating func sendNext(now: UInt64, into out: inout ByteBuffer) -> Int? {
         // Latency counts from when a message was due, not from when its turn came.
         let since = run.due(producer: producer, number: sentPlaces) ?? now
-        guard since <= now, run.maySend, let place = free.popLast() else { return nil }
+        guard since <= now, run.maySend(producer), let place = free.popLast() else { return nil }
         write(place, since, into: &out)
         sentInTurn += 1
         if sentInTurn == turnLength {
@@ -98,7 +98,7 @@ struct SendPump {
         }
         sentPlaces += 1
         sentAt[place] = since
-        run.countSent(messagesPerPlace)
+        run.countSent(messagesPerPlace, by: producer)
         return place
     }
 

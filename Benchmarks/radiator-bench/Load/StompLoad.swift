@@ -49,12 +49,14 @@ struct StompConsumer: LoadRole {
     private(set) var phase = LoadPhase.opening
     let isConsumer = true
     private let run: LoadRun
+    private let number: Int
     private let subscriptions: String
     private let acknowledges: Bool
     private var isFinishing = false
 
     init(run: LoadRun, number: Int, queue: String) {
         self.run = run
+        self.number = number
         subscriptions = StompFrames(load: run.load, queue: queue).subscriptions(ofConsumer: number)
         acknowledges = run.load.destination != .topic
     }
@@ -80,7 +82,7 @@ struct StompConsumer: LoadRole {
                 // Of the last SUBSCRIBE before the start, of DISCONNECT after it.
                 if isFinishing { phase = .done } else if phase == .opening { phase = .ready }
             case .message:
-                run.countDelivered(scanner.bytes(in: frame.body), now: now)
+                run.countDelivered(scanner.bytes(in: frame.body), to: number, now: now)
                 guard acknowledges else { continue }
                 out.writeStaticString("ACK\nid:")
                 out.writeBytes(scanner.bytes(in: frame.ack))
