@@ -92,6 +92,47 @@ struct OverflowTests {
         #expect(broker.broker.stats.queueDrops == 1)
     }
 
+    @Test("a queue that is over its new limit drops what it reads ahead, and what was next with it")
+    func dropAhead() throws {
+        var behaviour = MemoryMessageStore.Behaviour()
+        behaviour.laterFetchOneIn = 1
+        let broker = try BrokerHarness(behaviour)
+        let client = try broker.connect()
+        let texts = (1...40).map(String.init)
+        for text in texts { try broker.send(client, "/queue/a", text) }
+        try broker.subscribe(client, "/queue/a", prefetch: 10)
+        try broker.send(client, "/queue/a", "last")
+        // What comes now is at hand, and more than the queue may hold is in flight.
+        broker.store.behaviour.laterFetchOneIn = 0
+        var settings = BrokerSettings()
+        settings.queueDefaults.overflow = .dropOldest
+        settings.queueDefaults.messagesMax = 5
+        try broker.broker.apply(settings, now: broker.now)
+        for text in texts.prefix(24) { try broker.ack(client, text) }
+        #expect(broker.received(client) == Array(texts.prefix(24)))
+        #expect(broker.depth("/queue/a") == 0)
+        #expect(broker.broker.stats.queueDrops == 17)
+        try broker.send(client, "/queue/a", "new")
+        #expect(broker.received(client).last == "new")
+    }
+
+    @Test(
+        "drop_oldest holds for dead letters that nobody takes",
+        arguments: [BrokerSettings.Storage.persistent, .memory]
+    )
+    func dropLetters(storage: BrokerSettings.Storage) throws {
+        let broker = try harness(storage, messages: 3, .dropOldest)
+        let client = try broker.connect()
+        try broker.subscribe(client, "/queue/a")
+        for number in 1...6 {
+            try broker.send(client, "/queue/a", "\(number)")
+            try broker.nack(client, "\(number)", requeue: false)
+        }
+        #expect(broker.depth("/queue/dead") == 3)
+        try broker.subscribe(client, "/queue/dead", .auto)
+        #expect(broker.received(client).suffix(3) == ["4", "5", "6"])
+    }
+
     @Test(
         "drop_oldest refuses when all there is is in flight",
         arguments: [BrokerSettings.Storage.persistent, .memory]

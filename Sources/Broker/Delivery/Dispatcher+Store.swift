@@ -11,7 +11,8 @@ extension Dispatcher {
         while true {
             while queue.frontIsReady {
                 guard let reason = queue.deathOfFront(at: now.wall) else {
-                    if queue.isCold { readAhead(queue) }
+                    // What came at once may have pushed the front out.
+                    if queue.isCold, readAhead(queue) { continue }
                     return true
                 }
                 let item = queue.takeFront()
@@ -31,15 +32,19 @@ extension Dispatcher {
         }
     }
 
-    /// Begins the next read from the disk while there is something left to deliver.
-    private func readAhead(_ queue: Queue) {
+    /// Begins the next read from the disk while there is something left to deliver; true if that was in
+    /// memory, and so the queue is not cold any more.
+    private func readAhead(_ queue: Queue) -> Bool {
         guard fetchedBytes < fetchedBytesMax, let (from, limit) = queue.wantedReadAhead() else {
-            return
+            return false
         }
         queue.fetchOpened(from: from)
-        guard case .now(let run) = store.fetch(queue.id, from: from, limit: limit) else { return }
+        guard case .now(let run) = store.fetch(queue.id, from: from, limit: limit) else {
+            return false
+        }
         queue.isCold = false
         take(run, for: queue)
+        return true
     }
 
     private var fetchBytes: Int {

@@ -80,6 +80,8 @@ final class Dispatcher {
             index += 1
             queue.isDeferred = false
             buryDying(queue)
+            // Dead letters came to it, which nobody sent.
+            if queue.policy.overflow == .dropOldest { trim(queue) }
             serve(queue)
         }
         deferred.removeAll(keepingCapacity: deferred.count < 64)
