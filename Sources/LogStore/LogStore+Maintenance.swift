@@ -176,6 +176,10 @@ extension LogStore {
             }
         } else if let error {
             spareRefusal = "no room for the next segment: \(error.detail)"
+        } else if let file = job.recycles, bytes == 0 {
+            // Too short.
+            jobs.append(.remove([file]))
+            prepareSpare()
         } else {
             if let file = job.recycles { state.segments.left(file) }
             spares.append(Spare(number: job.number, bytes: bytes))
@@ -202,8 +206,8 @@ extension LogStore {
             + "\(ByteCount(options.minFreeDiskBytes))"
     }
 
-    /// New messages are taken only while a further segment stands ready or is on its way: the active
-    /// one is then the reserve for settles.
+    /// New messages are taken only while the active segment has half of its room left, or a further one
+    /// stands ready or is on its way: what is left then is the reserve for settles.
     func updateRefusal() {
         let isOutOfSpares = spares.isEmpty && spareRefusal != nil
         let refusal = writeRefusal ?? (isOutOfSpares ? spareRefusal : spaceRefusal)

@@ -135,7 +135,7 @@ package final class LogStore {
         handedTo = end
         writtenTo = end
         syncedTo = end
-        isActivePrepared = recovered.isPrepared
+        isActivePrepared = recovered.preparedBytes >= SpareJob.leastBytes(of: options.segmentBytes)
         postings = PostingCache(bytesMax: options.postingCacheBytes)
         if recovered.beginsSegment {
             state.segments.begin(end.segment)

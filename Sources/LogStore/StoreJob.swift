@@ -136,6 +136,11 @@ package struct SpareJob: Sendable {
     let recycles: SegmentFile?
     let byteCount: Int
     let minFreeBytes: Int
+
+    /// The length from which on a file is as good as one of a segment's full length.
+    ///
+    /// A shorter one would take most of its blocks from the disk as it grows.
+    static func leastBytes(of segmentBytes: Int) -> Int { segmentBytes / 4 * 3 }
 }
 
 /// A sealed segment to be packed, or a packed one to be packed again.

@@ -54,8 +54,8 @@ struct RecoveredLog {
     var end: LogPosition
     /// Whether the segment at `end` has yet to be created.
     var beginsSegment: Bool
-    /// Whether the segment at `end` has its blocks on the disk already.
-    var isPrepared: Bool
+    /// How many bytes the file of the segment at `end` had from the start; 0 = it was not prepared.
+    var preparedBytes: Int
     var checkpoints: [UInt64]
     var nextCheckpoint: UInt64
     var createdMilliseconds: UInt64
@@ -189,7 +189,7 @@ package struct Recovery<Files: FileSystem> {
             nextGroup: log.nextGroup,
             end: log.end,
             beginsSegment: log.beginsSegment,
-            isPrepared: log.isPrepared,
+            preparedBytes: log.preparedBytes,
             checkpoints: checkpointNumbers,
             nextCheckpoint: nextCheckpoint,
             createdMilliseconds: now.milliseconds
@@ -230,7 +230,7 @@ package struct Recovery<Files: FileSystem> {
             nextGroup: 1,
             end: LogPosition(segment: 1, offset: 0),
             beginsSegment: true,
-            isPrepared: false,
+            preparedBytes: 0,
             checkpoints: [],
             nextCheckpoint: 1,
             createdMilliseconds: now.milliseconds

@@ -82,8 +82,8 @@ struct Replay<Files: FileSystem> {
         let nextGroup: UInt64
         let end: LogPosition
         let beginsSegment: Bool
-        /// Whether the segment at `end` was made of a prepared file.
-        let isPrepared: Bool
+        /// The length of the prepared file that the segment at `end` was made of; 0 = it was none.
+        let preparedBytes: Int
     }
 
     init(
@@ -186,7 +186,7 @@ struct Replay<Files: FileSystem> {
                 nextGroup: next,
                 end: LogPosition(segment: number, offset: 0),
                 beginsSegment: true,
-                isPrepared: false
+                preparedBytes: 0
             )
         }
         return Outcome(
@@ -195,7 +195,7 @@ struct Replay<Files: FileSystem> {
             nextGroup: next,
             end: end,
             beginsSegment: false,
-            isPrepared: lastFile.preparedBytes > 0
+            preparedBytes: lastFile.preparedBytes
         )
     }
 

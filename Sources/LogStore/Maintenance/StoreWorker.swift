@@ -131,6 +131,9 @@ package struct StoreWorker<Files: FileSystem>: Sendable {
         var bytes = job.byteCount
         do throws(FileError) {
             if let file = job.recycles {
+                guard try size(path(file.name)) >= SpareJob.leastBytes(of: job.byteCount) else {
+                    return .sparePrepared(job, bytes: 0, nil)
+                }
                 try files.rename(path(file.name), to: name)
                 // A snapshot may share the file, and its segment must not be written over. Now that
                 // the name is gone, nobody can share it any more.

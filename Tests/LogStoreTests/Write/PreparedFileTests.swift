@@ -58,6 +58,29 @@ import Testing
         #expect(store.store.spares.count == 1)
     }
 
+    @Test("a short file does not serve again, nor one of a smaller segment_size as a prepared one")
+    func short() throws {
+        let (store, queue) = try filled(preallocates: true)
+        let first = FileNames.segment(1)
+        #expect(try store.files.list("/data").contains(first))
+        for sequence in 1...UInt64(store.store.depth(queue)?.messages ?? 0) {
+            store.store.settle(queue, EntrySequence(sequence), bytes: nil, reason: 1)
+        }
+        for _ in 0..<4 {
+            store.store.requestCheckpoint()
+            store.drain()
+            store.tick(after: .seconds(60))
+            store.drain()
+        }
+        #expect(try !store.files.list("/data").contains(first))
+        #expect(store.store.spares.isEmpty)
+        store.files.kill()
+        var options = Self.options()
+        options.segmentBytes *= 2
+        let larger = try ManualStore(options, on: store.files)
+        #expect(!larger.store.isActivePrepared)
+    }
+
     @Test("without a prepared file the log stays where it is")
     func noneReady() throws {
         let (store, _) = try filled(preallocates: false)
