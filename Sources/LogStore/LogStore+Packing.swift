@@ -166,6 +166,7 @@ extension LogStore {
                 state.segments.pack(job.target, bytes: fileBytes, liveBytes: job.liveBytes)
             } else {
                 // All of it was settled meanwhile.
+                state.segments.leave(job.target)
                 jobs.append(.remove([job.target]))
             }
         case .notWorthIt:

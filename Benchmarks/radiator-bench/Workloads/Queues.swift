@@ -2,11 +2,14 @@
 extension Family {
     static let queues = Family(
         name: "queues",
-        workloads: [1, 100, 10_000].map(queues),
-        targets: [.atMost(1.1, .cpuMicroseconds, in: "queues-10000", per: .workload("queues-1"))]
+        workloads: [1, 100, 10_000].map { queues($0) } + [queues(10_000, used: 1)],
+        targets: ["queues-10000", "queues-1-of-10000"].map {
+            .atMost(1.1, .cpuMicroseconds, in: $0, per: .workload("queues-1"))
+        }
     )
 
-    private static func queues(_ count: Int) -> Workload {
+    /// So many queues, of which so many get messages, or all of them.
+    private static func queues(_ count: Int, used: Int? = nil) -> Workload {
         let load = Load(
             producers: 4,
             window: 100,
@@ -17,13 +20,16 @@ extension Family {
             undeliveredMax: 16_000
         )
         return Workload(
-            name: "queues-\(count)",
-            summary: "4 producers to \(count) queues in turn, 16 consumers, prefetch 100",
+            name: "queues-" + (used.map { "\($0)-of-" } ?? "") + "\(count)",
+            summary: "4 producers to \(used.map { "\($0) of " } ?? "")\(count) queues in turn, "
+                + "16 consumers, prefetch 100",
             peers: [.beanstalkdF50]
         ) { stage in
             try stage.withServer { server in
                 var first = load
                 first.messages = firstMessages
+                var load = load
+                load.queues = used ?? count
                 _ = try stage.driver.run(first, on: server, queue: stage.queue)
                 return try stage.driver.run(
                     load,

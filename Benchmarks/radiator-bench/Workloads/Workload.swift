@@ -20,11 +20,10 @@ struct Workload: Sendable {
         _ summary: String,
         peers: [PeerName] = [],
         configuration: String = "",
-        restSeconds: Double = Stage.restSeconds,
         load: Load
     ) -> Workload {
         Workload(name: name, summary: summary, peers: peers) { stage in
-            try stage.withServer(configuration: configuration, restSeconds: restSeconds) { server in
+            try stage.withServer(configuration: configuration) { server in
                 try stage.driver.run(load, on: server, queue: stage.queue, seconds: stage.seconds)
                     .figures
             }
@@ -63,13 +62,12 @@ struct Stage {
     /// Calls `body` with a server that had time to settle, and ends that.
     func withServer<Value>(
         configuration: String = "",
-        restSeconds: Double = restSeconds,
         _ body: (RunningServer) throws -> Value
     ) throws -> Value {
         if let keptServer { return try body(keptServer) }
         let server = try start(configuration: configuration)
         defer { server.end() }
-        pause(seconds: restSeconds)
+        pause(seconds: Self.restSeconds)
         return try body(server)
     }
 

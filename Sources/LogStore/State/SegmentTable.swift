@@ -153,6 +153,9 @@ struct SegmentTable {
         return removable
     }
 
+    /// A file that never served is to be removed: checkpoints tell that until it is gone.
+    mutating func leave(_ file: SegmentFile) { leaving.insert(file) }
+
     /// A dropped file is gone.
     mutating func left(_ file: SegmentFile) {
         leaving.remove(file)
