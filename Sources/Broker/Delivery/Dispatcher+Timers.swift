@@ -3,7 +3,7 @@ import Base
 /// What time brings: leases end, entries that came back have waited long enough, messages expire.
 extension Dispatcher {
     /// Fetches of one sweep; then others get their turn.
-    private static let sweptRunsMax = 16
+    private static let sweptRunsMax = 4
     /// How soon a queue is looked at again at the earliest, and how soon at the latest where the wall
     /// clock counts, which may jump.
     private static let queueTimerMin = Interval.milliseconds(10)
