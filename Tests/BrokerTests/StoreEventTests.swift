@@ -153,6 +153,18 @@ struct StoreEventTests {
         #expect(broker.store.fetchCount >= 50)
     }
 
+    @Test("past the bound on fetched bytes nothing is read ahead")
+    func noReadAhead() throws {
+        var behaviour = MemoryMessageStore.Behaviour()
+        behaviour.laterFetchOneIn = 1
+        let broker = try BrokerHarness(behaviour) { $0.limits.fetchedBytes = 10 }
+        let client = try broker.connect()
+        for number in 10..<50 { try broker.send(client, "/queue/a", "\(number)") }
+        try broker.subscribe(client, "/queue/a", prefetch: 1)
+        #expect(broker.received(client) == ["10"])
+        #expect(broker.store.fetchCount == 1)
+    }
+
     @Test("a kept message does not pin the buffer it came from")
     func compacting() throws {
         let broker = try BrokerHarness { $0.queueDefaults.storage = .memory }

@@ -47,8 +47,7 @@ private struct NeighboursMeter {
     }
 
     private func run(on server: RunningServer) throws -> Measurement {
-        let load = Load.pipe(2, bodyBytes: 256)
-        return try stage.driver.run(load, on: server, queue: stage.queue, seconds: stage.seconds)
+        try stage.run(.pipe(2, bodyBytes: 256), on: server)
     }
 
     private func figures(

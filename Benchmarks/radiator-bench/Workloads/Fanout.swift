@@ -62,7 +62,8 @@ extension Family {
 
 /// Sends to a fan-out as much as the files that are prepared take, then drains its queues.
 private struct FanoutMeter {
-    /// Of the active file of 64 MiB: no other is prepared meanwhile, whose zeros would count.
+    /// By estimates that are too high, so less than half of the active file of 64 MiB: at half of it the
+    /// next one is prepared, whose zeros would count.
     private static let logBytes = 40_000_000
     private static let messageBytes = 400
     private static let entryBytes = 24

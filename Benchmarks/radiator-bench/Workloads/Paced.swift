@@ -58,12 +58,7 @@ extension Family {
                 // Of their own, for beanstalkd gives back what its consumers had deleted last.
                 _ = try stage.driver.run(first, on: server, queue: "\(stage.queue)-first")
                 pause(seconds: restSeconds)
-                return try stage.driver.run(
-                    load,
-                    on: server,
-                    queue: stage.queue,
-                    seconds: stage.seconds
-                ).figures
+                return try stage.run(load, on: server).figures
             }
         }
     }

@@ -31,12 +31,7 @@ extension Family {
                 var load = load
                 load.queues = used ?? count
                 _ = try stage.driver.run(first, on: server, queue: stage.queue)
-                return try stage.driver.run(
-                    load,
-                    on: server,
-                    queue: stage.queue,
-                    seconds: stage.seconds
-                ).figures
+                return try stage.run(load, on: server).figures
             }
         }
     }

@@ -24,8 +24,7 @@ struct Workload: Sendable {
     ) -> Workload {
         Workload(name: name, summary: summary, peers: peers) { stage in
             try stage.withServer(configuration: configuration) { server in
-                try stage.driver.run(load, on: server, queue: stage.queue, seconds: stage.seconds)
-                    .figures
+                try stage.run(load, on: server).figures
             }
         }
     }
@@ -83,6 +82,11 @@ struct Stage {
             queue: "\(queue)-\(name)",
             keptServer: keptServer
         )
+    }
+
+    /// Puts a load on a server for the time that there is.
+    func run(_ load: Load, on server: RunningServer) throws -> Measurement {
+        try driver.run(load, on: server, queue: queue, seconds: seconds)
     }
 
     /// Starts the peer on the directory as it is.
