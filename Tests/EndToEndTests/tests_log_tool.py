@@ -54,7 +54,7 @@ def flipped_byte(environment):
     data = crashed_store(environment)
     copy = environment.directory / "copy"
     shutil.copytree(data, copy)
-    needle = b"00003000" * 20  # inside the body of message 3000, in the middle of a segment
+    needle = b"00003001" * 20  # inside the body of message 3001, and of no other
     path, place = next((path, place) for path in sorted(copy.iterdir()) if path.is_file()
                        and (place := path.read_bytes().find(needle)) >= 0)
     with open(path, "r+b") as file:
