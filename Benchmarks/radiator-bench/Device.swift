@@ -6,8 +6,30 @@ enum DeviceProbe {
     private static let recordBytes = 256
     private static let fileBytes = 1 << 20
 
-    /// Writes and syncs 256 bytes at a time into blocks written before.
+    /// What the disk does when it is asked without pause.
     static func measure(in directory: String) throws -> Figures {
+        let whole = Stopwatch()
+        let latencies = try sync(in: directory, for: seconds)
+        return Figures([
+            .deviceSyncsPerSecond: Double(latencies.total) / whole.seconds,
+            .deviceSyncP99Microseconds: latencies.microseconds(0.99),
+        ])
+    }
+
+    /// What it does when it is asked so many times a second, and processors sleep in between.
+    static func measure(in directory: String, perSecond: Double, seconds: Double) throws -> Figures
+    {
+        let latencies = try sync(in: directory, for: seconds, perSecond: perSecond)
+        return Figures([.pacedSyncP99Microseconds: latencies.microseconds(0.99)])
+    }
+
+    /// Writes and syncs 256 bytes at a time into blocks written before, at their times if there is a
+    /// pace.
+    private static func sync(
+        in directory: String,
+        for seconds: Double,
+        perSecond: Double? = nil
+    ) throws -> LatencyHistogram {
         let path = "\(directory)/sync-probe"
         let file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0o600)
         guard file >= 0 else { throw Files.failure("cannot write \(path)") }
@@ -23,16 +45,17 @@ enum DeviceProbe {
         let whole = Stopwatch()
         var latencies = LatencyHistogram()
         while whole.seconds < seconds {
+            if let perSecond {
+                let wait = Double(latencies.total) / perSecond - whole.seconds
+                if wait > 0 { pause(seconds: wait) }
+            }
             let place = off_t(Int(latencies.total) * recordBytes % fileBytes)
             let one = Stopwatch()
             guard pwrite(file, record, record.count, place) == recordBytes, fdatasync(file) == 0
             else { throw Files.failure("cannot sync \(path)") }
             latencies.record(nanoseconds: UInt64(one.seconds * 1e9))
         }
-        return Figures([
-            .deviceSyncsPerSecond: Double(latencies.total) / whole.seconds,
-            .deviceSyncP99Microseconds: latencies.microseconds(0.99),
-        ])
+        return latencies
     }
 }
 

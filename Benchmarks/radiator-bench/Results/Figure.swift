@@ -53,6 +53,11 @@ extension Figure {
         "sync p99 us",
         .count
     )
+    static let pacedSyncP99Microseconds = Figure(
+        "pacedSyncP99Microseconds",
+        "paced sync p99",
+        .count
+    )
 
     /// The columns of every load that runs for some seconds.
     static let rates = [

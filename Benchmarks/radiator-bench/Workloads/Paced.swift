@@ -5,7 +5,8 @@ extension Family {
         columns: [
             .messagesPerSecond, .p50Microseconds, .p99Microseconds, .p999Microseconds,
             .receiptP50Microseconds, .receiptP99Microseconds, .deviceSyncP99Microseconds,
-            .deviceSyncsPerSecond, .cpuMicroseconds, .generatorCPUMicroseconds,
+            .pacedSyncP99Microseconds, .deviceSyncsPerSecond, .cpuMicroseconds,
+            .generatorCPUMicroseconds,
         ],
         // Without a sync for each command, beanstalkd is no durable peer: it shows what that costs.
         workloads: [
@@ -20,7 +21,7 @@ extension Family {
                 2,
                 .receiptP99Microseconds,
                 in: "paced-1k",
-                per: .figure(.deviceSyncP99Microseconds)
+                per: .figure(.pacedSyncP99Microseconds)
             ),
             .atMost(1300, .p99Microseconds, in: "paced-10k"),
             // Messages at the two ends of the time that is counted make up the rest.
@@ -33,6 +34,7 @@ extension Family {
     /// way of the messages that count; peers that go on from turn to turn have it behind them.
     private static let restSeconds = 2.0
     private static let firstMessages = 4_000
+    private static let probeSecondsMax = 5.0
 
     private static func paced(_ rate: Double, _ label: String, peers: [PeerName] = []) -> Workload {
         let load = Load(
@@ -50,6 +52,11 @@ extension Family {
                 + "of 256 bytes",
             peers: peers
         ) { stage in
+            var figures = try DeviceProbe.measure(
+                in: stage.directory,
+                perSecond: rate,
+                seconds: min(stage.seconds, probeSecondsMax)
+            )
             try stage.withServer { server in
                 var first = load
                 first.messagesPerSecond = nil
@@ -58,8 +65,9 @@ extension Family {
                 // Of their own, for beanstalkd gives back what its consumers had deleted last.
                 _ = try stage.driver.run(first, on: server, queue: "\(stage.queue)-first")
                 pause(seconds: restSeconds)
-                return try stage.run(load, on: server).figures
+                figures.add(try stage.run(load, on: server).figures)
             }
+            return figures
         }
     }
 }
