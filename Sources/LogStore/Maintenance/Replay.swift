@@ -34,6 +34,7 @@ struct Replay<Files: FileSystem> {
     var unsecured: [LogPart] = []
 
     var state: StoreState
+    private var names: QueueNames
     private var nextGroup: UInt64?
     private var epoch: UInt64
     var position: LogPosition
@@ -107,6 +108,7 @@ struct Replay<Files: FileSystem> {
         )
         self.scope = scope
         state = checkpoint?.state ?? StoreState()
+        names = QueueNames(state)
         nextGroup = checkpoint?.header.nextGroup
         epoch = checkpoint?.header.epoch ?? 0
         position =
@@ -585,14 +587,10 @@ struct Replay<Files: FileSystem> {
             if let queue = state.queue(record.queue) {
                 noteLost(queue, upTo: record.nextSequence)
             }
-            let queue = state.name(
-                record.queue,
-                record.name,
-                nextSequence: record.nextSequence
-            )
+            let queue = names.name(record, in: state)
             if !queue.isNamed(in: segment) { queue.beginSegment(segment) }
         case .delete(let record):
-            state.delete(record.queue)
+            names.delete(record.queue, in: state)
         case .purge(let record):
             if let queue = state.queue(record.queue) { state.purge(queue, below: record.below) }
         }
@@ -605,7 +603,7 @@ struct Replay<Files: FileSystem> {
     ) {
         let queue =
             state.queue(id)
-            ?? state.name(id, "/queue/recovered.\(id.value)", nextSequence: sequence.value)
+            ?? names.makeUnnamed(id, nextSequence: sequence.value, in: state)
         guard sequence.value >= queue.nextSequence else { return }
         noteLost(queue, upTo: sequence.value)
         // Its name's record may be damaged.

@@ -96,7 +96,10 @@ struct SampleStore {
 
     /// Where the records of a segment begin, with their kinds; read by the file's own lengths.
     func records(_ name: String) -> [(offset: Int, length: Int, kind: UInt8)] {
-        let bytes = files[name] ?? []
+        Self.records(files[name] ?? [])
+    }
+
+    static func records(_ bytes: [UInt8]) -> [(offset: Int, length: Int, kind: UInt8)] {
         var records: [(offset: Int, length: Int, kind: UInt8)] = []
         var at = 64
         while at + 16 <= bytes.count {

@@ -1,0 +1,60 @@
+import Base
+
+/// Which queue has a name, while the log is replayed.
+///
+/// In a sound log a name has one queue at a time: it is given again once the delete record of the queue
+/// that had it stands in the log. Damage takes delete records, and names.
+struct QueueNames {
+    private var ids: [String: QueueID] = [:]
+
+    /// Begins with the queues of a checkpoint.
+    init(_ state: StoreState) {
+        for queue in state.queues.values.sorted(by: { $0.id < $1.id }) { claim(queue, in: state) }
+    }
+
+    /// A queue whose name's record is lost, from its first entry that is there on.
+    mutating func makeUnnamed(_ id: QueueID, nextSequence: UInt64, in state: StoreState)
+        -> QueueState
+    {
+        let name = freeName(of: id)
+        ids[name] = id
+        return state.name(id, name, nextSequence: nextSequence)
+    }
+
+    /// Names a queue as its record does.
+    mutating func name(_ record: QueueRecord, in state: StoreState) -> QueueState {
+        if let old = state.queue(record.queue)?.name, old != record.name, ids[old] == record.queue {
+            ids[old] = nil
+        }
+        let queue = state.name(record.queue, record.name, nextSequence: record.nextSequence)
+        claim(queue, in: state)
+        return queue
+    }
+
+    mutating func delete(_ id: QueueID, in state: StoreState) {
+        if let name = state.queue(id)?.name, ids[name] == id { ids[name] = nil }
+        state.delete(id)
+    }
+
+    /// Gives a queue its name, which an older one can have only because its delete record is lost; a
+    /// name that was made up goes to whom it belongs.
+    private mutating func claim(_ queue: QueueState, in state: StoreState) {
+        if let other = ids[queue.name], other != queue.id, let holder = state.queue(other) {
+            if other < queue.id, !holder.name.hasPrefix(Self.prefix) {
+                state.delete(other)
+            } else {
+                holder.rename(freeName(of: other))
+                ids[holder.name] = other
+            }
+        }
+        ids[queue.name] = queue.id
+    }
+
+    private static let prefix = "/queue/recovered."
+
+    private func freeName(of id: QueueID) -> String {
+        var name = Self.prefix + "\(id.value)"
+        while ids[name] != nil { name += "-" }
+        return name
+    }
+}
