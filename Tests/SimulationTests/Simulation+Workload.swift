@@ -59,7 +59,12 @@ extension Simulation {
     func declare() {
         guard history.current.queues.count < 8 else { return }
         counts[.declares] += 1
-        let name = "queue-\(random.next() % 1_000)"
+        // Few, so that names of deleted queues are given again; never one that a queue has.
+        var number = random.next() % 20
+        while history.current.queues.values.contains(where: { $0.name == "queue-\(number)" }) {
+            number = (number + 1) % 20
+        }
+        let name = "queue-\(number)"
         add(.declare(store.declare(name).value, name))
     }
 
