@@ -61,10 +61,10 @@ extension LogStore {
         let places = Dictionary(
             uniqueKeysWithValues: packCandidates.indices.map { (packCandidates[$0].segment, $0) }
         )
-        for (id, queue) in state.queues where !places.isEmpty {
+        for queue in state.queues.values where !places.isEmpty {
             for extent in queue.extents {
                 if let place = places[extent.segment] {
-                    packCandidates[place].queues.insert(QueueID(id))
+                    packCandidates[place].queues.insert(queue.id)
                 }
             }
         }

@@ -180,7 +180,7 @@ package final class LogStore {
 
     /// All queues with their names, in the order of their ids.
     package var queueNames: [(id: QueueID, name: String)] {
-        state.queues.values.map { ($0.id, $0.name) }.sorted { $0.0 < $1.0 }
+        state.queues.values.map { ($0.id, $0.name) }
     }
 
     /// The unsettled entries of a queue that came back once, in rising order.
@@ -202,7 +202,10 @@ package final class LogStore {
 
     // MARK: Appending
 
-    /// Creates a queue.
+    /// Creates a queue, under a name that no other one has.
+    ///
+    /// To the reader of a damaged log a name that is given again proves that the queue that had it was
+    /// deleted.
     package func declare(_ name: String) -> QueueID {
         let id = QueueID(state.nextQueueID)
         let length = QueueRecord.length(nameBytes: name.utf8.count)
@@ -461,11 +464,12 @@ package final class LogStore {
             bytes: queue.pendingSettleBytes,
             ranges: queue.pendingSettles
         )
-        queue.pendingSettles.removeAll(keepingCapacity: queue.pendingSettles.count < 64)
-        queue.pendingSettleBytes = 0
         append(SettleRecord.length(ranges: record.ranges.count)) { span, flags, seed in
             record.append(to: &span, flags: flags, seed: seed)
         }
+        // Last, when the record shares the list no more, so that its memory serves again.
+        queue.pendingSettles.removeAll(keepingCapacity: queue.pendingSettles.count < 64)
+        queue.pendingSettleBytes = 0
     }
 
     // MARK: Turns

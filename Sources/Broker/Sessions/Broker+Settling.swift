@@ -28,7 +28,7 @@ extension Broker {
             try claim(subscription, index, answer, for: open)
             return .done
         }
-        let isPersistent = isPersistent(subscription, index)
+        let isPersistent = isPersistent(subscription)
         let wasFree = subscription.isFree
         if answer == .settle {
             settle(subscription, index)
@@ -47,9 +47,8 @@ extension Broker {
     }
 
     /// Whether the answer to a row is of interest to the store.
-    private func isPersistent(_ subscription: Subscription, _ index: Int) -> Bool {
-        if subscription.pattern != nil { return true }
-        return subscription.feeds.first?.queue?.isPersistent ?? false
+    private func isPersistent(_ subscription: Subscription) -> Bool {
+        subscription.pattern != nil || subscription.soleQueue?.isPersistent == true
     }
 
     /// Settles what an acknowledgement of one row reaches.

@@ -18,7 +18,7 @@ final class Subscription {
     private(set) var feeds: [Feed] = []
     private var feedsByQueue: [QueueID: Feed] = [:]
     /// The queue of a subscription without a pattern, kept at hand for every answer.
-    private var soleQueue: Queue?
+    private(set) var soleQueue: Queue?
 
     var inFlight = InFlightTable()
     /// When its own credit was last used up, on the scale of tickets.

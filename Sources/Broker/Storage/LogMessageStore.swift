@@ -10,6 +10,8 @@ package final class LogMessageStore: MessageStore {
     private let log: LogStore
     // The size of the last run, as a guess for the next one's buffer.
     private var runBytes = 4096
+    // Empty between calls.
+    private var found: [Found] = []
 
     package init(_ log: LogStore) {
         self.log = log
@@ -121,7 +123,7 @@ package final class LogMessageStore: MessageStore {
         limit: FetchLimit
     ) -> FetchOutcome {
         var buffer = ByteBufferAllocator().buffer(capacity: min(runBytes, limit.bytes))
-        var found: [Found] = []
+        defer { found.removeAll(keepingCapacity: true) }
         let start = log.fetch(
             queue,
             from: sequence,
@@ -142,13 +144,7 @@ package final class LogMessageStore: MessageStore {
         }
         guard case .completed(let next) = start else { return .later }
         runBytes = max(256, buffer.writerIndex)
-        return .now(
-            FetchedRun(
-                queue: queue,
-                messages: found.compactMap { $0.message(in: buffer) },
-                next: next
-            )
-        )
+        return .now(FetchedRun(queue: queue, messages: Self.messages(found, buffer), next: next))
     }
 
     package func depth(_ queue: QueueID) -> QueueDepth {
@@ -182,16 +178,26 @@ package final class LogMessageStore: MessageStore {
 
     private static func run(of result: ReadResult) -> FetchedRun {
         let buffer = ByteBuffer(bytes: result.bytes)
-        let messages = result.items.compactMap { item in
+        let found = result.items.map { item in
             Found(
                 entry: item.entry,
                 start: item.headers.lowerBound,
                 headerBytes: item.headers.count,
                 bodyBytes: item.body.count
             )
-            .message(in: buffer)
         }
-        return FetchedRun(queue: result.job.queue, messages: messages, next: result.next)
+        return FetchedRun(
+            queue: result.job.queue,
+            messages: messages(found, buffer),
+            next: result.next
+        )
+    }
+
+    private static func messages(_ found: [Found], _ buffer: ByteBuffer) -> [FetchedMessage] {
+        var messages: [FetchedMessage] = []
+        messages.reserveCapacity(found.count)
+        for one in found { if let message = one.message(in: buffer) { messages.append(message) } }
+        return messages
     }
 
     /// Where one message stands in a run's buffer.

@@ -51,7 +51,7 @@ enum CheckpointFormat {
         epoch: UInt64
     ) -> [UInt8] {
         var bytes: [UInt8] = []
-        let segments = state.segments.segments.values.sorted { $0.number < $1.number }
+        let segments = state.segments.segments.values
         let dropped = state.segments.absent
         append(CheckpointHeader.magic, to: &bytes)
         append(CheckpointHeader.formatVersion, to: &bytes)
@@ -81,9 +81,7 @@ enum CheckpointFormat {
             append(UInt64(file.segment), to: &bytes)
             append(UInt64(file.generation), to: &bytes)
         }
-        for id in state.queues.keys.sorted() {
-            if let queue = state.queues[id] { encode(queue, to: &bytes) }
-        }
+        for queue in state.queues.values { encode(queue, to: &bytes) }
         let crc = Checksum.crc32c(0, bytes.span.bytes)
         bytes.replaceSubrange(12..<16, with: (0..<4).map { UInt8(crc >> ($0 * 8) & 0xFF) })
         return bytes

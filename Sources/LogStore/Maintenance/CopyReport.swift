@@ -49,8 +49,7 @@ enum LostReport {
     /// Linear in the lost entries.
     static func lost(_ state: StoreState, _ damage: [Damage]) -> [Damage] {
         var lost: [Damage] = []
-        for id in state.queues.keys.sorted() {
-            guard let queue = state.queues[id], queue.liveCount > 0 else { continue }
+        for queue in state.queues.values where queue.liveCount > 0 {
             for item in damage where item.queue == queue.name { lost += take(queue, item, state) }
             lost += rest(of: queue)
         }

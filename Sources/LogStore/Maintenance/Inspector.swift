@@ -62,8 +62,7 @@ package struct Inspector<Files: FileSystem> {
     }
 
     private mutating func addQueues(_ state: StoreState) {
-        for id in state.queues.keys.sorted() {
-            guard let queue = state.queues[id] else { continue }
+        for queue in state.queues.values {
             report.queues.append(
                 .init(
                     id: queue.id,

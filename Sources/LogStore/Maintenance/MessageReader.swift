@@ -70,7 +70,7 @@ package struct MessageReader<Files: FileSystem> {
 
 extension StoreState {
     fileprivate var storedQueues: [StoredQueue] {
-        queues.keys.sorted().compactMap { queues[$0] }.map { queue in
+        queues.values.map { queue in
             StoredQueue(
                 name: queue.name,
                 first: EntrySequence(queue.firstSequence),

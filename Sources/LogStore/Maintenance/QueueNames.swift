@@ -9,7 +9,7 @@ struct QueueNames {
 
     /// Begins with the queues of a checkpoint.
     init(_ state: StoreState) {
-        for queue in state.queues.values.sorted(by: { $0.id < $1.id }) { claim(queue, in: state) }
+        for queue in state.queues.values { claim(queue, in: state) }
     }
 
     /// A queue whose name's record is lost, from its first entry that is there on.

@@ -50,7 +50,7 @@ extension Replay {
         // A file that is there and cannot be read was not done with.
         if (expected..<segment).allSatisfy(unreadable.contains) { return }
         if checkpoint == nil {
-            unseen.formUnion(state.queues.keys)
+            unseen.formUnion(state.queues.numbers)
             return
         }
         for missing in expected..<segment

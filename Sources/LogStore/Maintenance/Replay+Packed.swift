@@ -85,7 +85,7 @@ extension Replay {
                 size: reader.header.originalLength,
                 isPacked: true
             )
-            unseen.formUnion(state.queues.keys)
+            unseen.formUnion(state.queues.numbers)
             let lists = try reader.allPostings()
             if lists == nil {
                 let start = reader.index.footerOffset
@@ -212,7 +212,7 @@ extension Replay {
         state.segments.seal(file.segment, length: length, footerOffset: 0)
         state.segments.serve(file, bytes: bytes, liveBytes: 0)
         sealPacked(file.segment, length: length)
-        unseen.formUnion(state.queues.keys)
+        unseen.formUnion(state.queues.numbers)
     }
 
     private mutating func addDamage(

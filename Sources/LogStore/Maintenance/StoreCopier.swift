@@ -90,8 +90,7 @@ package struct StoreCopier<Files: FileSystem> {
     ) throws(LogStoreError) {
         let state = last.state
         var ids: [QueueID: QueueID] = [:]
-        for number in state.queues.keys.sorted() {
-            guard let queue = state.queues[number] else { continue }
+        for queue in state.queues.values {
             ids[queue.id] = builder.queue(queue.name, next: EntrySequence(queue.firstSequence))
         }
         // Asked before the copying, which settles what it takes.

@@ -15,8 +15,7 @@ extension Verifier {
         let worker = StoreWorker(opened.files, directory: opened.directory, store: opened.store)
         for segment in segments.sorted() {
             guard let info = state.segments[segment] else { continue }
-            for id in state.queues.keys.sorted() {
-                guard let queue = state.queues[id] else { continue }
+            for queue in state.queues.values {
                 for extent in queue.extents(in: segment) {
                     var found = Self.lost(of: queue, extent, info, worker, opened.store)
                     for index in found.indices {

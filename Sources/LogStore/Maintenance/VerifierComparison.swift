@@ -14,8 +14,8 @@ struct VerifierComparison {
     ///
     /// Linear in the unsettled entries.
     func contradiction() -> String? {
-        for id in claimed.queues.keys.sorted() {
-            if let queue = claimed.queues[id], let reason = compare(queue) { return reason }
+        for queue in claimed.queues.values {
+            if let reason = compare(queue) { return reason }
         }
         guard isExact else { return nil }
         if claimed.nextQueueID != found.nextQueueID { return "the next queue's id differs" }

@@ -29,7 +29,7 @@ package struct SegmentInfo: Equatable, Sendable {
 /// replaced are left out of that checkpoint's table; once the older kept checkpoint leaves them out too, no way of opening the store needs them,
 /// and the files may go.
 struct SegmentTable {
-    private(set) var segments: [UInt32: SegmentInfo] = [:]
+    private(set) var segments = NumberedTable<SegmentInfo>()
     /// Files by the number of the first checkpoint that leaves them out.
     private(set) var dropped: [(file: SegmentFile, checkpoint: UInt64)] = []
     /// Dropped files that are being removed or recycled.
@@ -50,21 +50,25 @@ struct SegmentTable {
     }
 
     mutating func seal(_ number: UInt32, length: Int, footerOffset: Int) {
-        segments[number]?.length = length
-        segments[number]?.footerOffset = footerOffset
+        segments.update(number) {
+            $0.length = length
+            $0.footerOffset = footerOffset
+        }
         touch(number)
         if segments[number]?.liveExtents == 0 { dead.insert(number) }
     }
 
     mutating func extentBegan(in number: UInt32) {
-        segments[number]?.liveExtents += 1
+        segments.update(number) { $0.liveExtents += 1 }
     }
 
     mutating func extentEnded(in number: UInt32) {
-        guard var info = segments[number] else { return }
-        info.liveExtents -= 1
-        segments[number] = info
-        if info.liveExtents == 0, info.isSealed { dead.insert(number) }
+        var isDead = false
+        segments.update(number) { info in
+            info.liveExtents -= 1
+            isDead = info.liveExtents == 0 && info.isSealed
+        }
+        if isDead { dead.insert(number) }
     }
 
     /// Something in a segment was settled.
@@ -81,11 +85,11 @@ struct SegmentTable {
     /// Linear in the segments.
     mutating func noteTime(_ wall: WallTime?) {
         if let now = wall?.milliseconds {
-            for (number, info) in segments
-            where touched.contains(number) || info.settledMilliseconds > now
+            for info in segments.values
+            where touched.contains(info.number) || info.settledMilliseconds > now
                 || (info.isSealed && info.settledMilliseconds == 0)
             {
-                segments[number]?.settledMilliseconds = now
+                segments.update(info.number) { $0.settledMilliseconds = now }
             }
         }
         touched.removeAll(keepingCapacity: true)
@@ -95,7 +99,7 @@ struct SegmentTable {
     /// Forgets the times that a checkpoint must not keep: something was settled since, and after a start
     /// from that checkpoint nothing would tell so.
     mutating func forgetPassedTimes() {
-        for number in touched { segments[number]?.settledMilliseconds = 0 }
+        for number in touched { segments.update(number) { $0.settledMilliseconds = 0 } }
     }
 
     /// A packed form serves for a segment from now on.
@@ -107,9 +111,11 @@ struct SegmentTable {
 
     /// Has a form serve for its segment without giving up another one.
     mutating func serve(_ file: SegmentFile, bytes: Int, liveBytes: UInt64) {
-        segments[file.segment]?.generation = file.generation
-        segments[file.segment]?.packedBytes = bytes
-        segments[file.segment]?.packedLiveBytes = liveBytes
+        segments.update(file.segment) {
+            $0.generation = file.generation
+            $0.packedBytes = bytes
+            $0.packedLiveBytes = liveBytes
+        }
         // Another form was to go on serving, and this one to go; but that one is missing.
         dropped.removeAll { $0.file == file }
         replaced.removeAll { $0 == file }
@@ -137,9 +143,9 @@ struct SegmentTable {
     /// only those in `gone`.
     mutating func drop(_ gone: Set<UInt32>, at checkpoint: UInt64) {
         for number in gone.sorted() where dead.remove(number) != nil {
-            if let info = segments.removeValue(forKey: number) {
-                dropped.append((info.file, checkpoint))
-            }
+            guard let info = segments[number] else { continue }
+            segments[number] = nil
+            dropped.append((info.file, checkpoint))
         }
         for file in replaced { dropped.append((file, checkpoint)) }
         replaced = []

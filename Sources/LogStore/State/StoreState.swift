@@ -7,7 +7,7 @@ import Base
 ///
 /// Confinement: the store's owner.
 final class StoreState {
-    private(set) var queues: [UInt32: QueueState] = [:]
+    private(set) var queues = NumberedTable<QueueState>()
     var segments = SegmentTable()
     private(set) var nextQueueID: UInt32 = 1
 

@@ -58,8 +58,8 @@ import Testing
         #expect(content.state.nextQueueID == 4)
         #expect(content.state.segments.segments == state.segments.segments)
         #expect(content.state.segments.absent == [SegmentFile(segment: 77, generation: 0)])
-        for (id, queue) in state.queues {
-            let again = try #require(content.state.queues[id])
+        for queue in state.queues.values {
+            let again = try #require(content.state.queues[queue.id.value])
             #expect(again.name == queue.name)
             #expect(again.nextSequence == queue.nextSequence)
             #expect(again.liveCount == queue.liveCount)
