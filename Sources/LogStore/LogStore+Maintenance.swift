@@ -126,10 +126,23 @@ extension LogStore {
     /// Whether a new file is to be filled with zeros for what comes after the active one.
     ///
     /// Not while a good part of that is empty: a file that is dropped until then saves the zeros, and a
-    /// store with little to write is spared the disk that they take.
+    /// store with little to write is spared the disk that they take. But at once where the disk has
+    /// little left, for others may fill it before the log comes so far, or where it had none the last
+    /// time.
     private var needsNewSpare: Bool {
-        spares.isEmpty && (!isActivePrepared || tail.end.offset >= options.segmentBytes / 2)
+        spares.isEmpty
+            && (!isActivePrepared || isSpaceScarce || spareRefusal != nil
+                || tail.end.offset >= options.segmentBytes / 2)
     }
+
+    /// Whether the disk has room for few further segments.
+    private var isSpaceScarce: Bool {
+        let needed = options.minFreeDiskBytes + Self.ampleSegments * options.segmentBytes
+        return space.freeBytes.map { $0 < needed } ?? false
+    }
+
+    /// Segments above what is to stay free, from which on there is room enough.
+    private static var ampleSegments: Int { 16 }
 
     /// Begins a new spare when the log has come so far; after a failure that is the tick's to try.
     func prepareSpareInTime() {

@@ -58,6 +58,19 @@ import Testing
         #expect(store.store.spares.count == 1)
     }
 
+    @Test("where the disk has little left the next file is filled at once")
+    func nextOnScarceDisk() throws {
+        let files = SimulatedFileSystem(seed: 1)
+        files.capacityBytes = 17 * Self.options().segmentBytes
+        let store = try ManualStore(Self.options(), on: files)
+        let queue = store.store.declare("/queue/a")
+        store.send(8192, to: queue)
+        store.drain()
+        #expect(store.store.isActivePrepared)
+        #expect(store.store.tail.end.offset < Self.options().segmentBytes / 2)
+        #expect(store.store.spares.count == 1)
+    }
+
     @Test("a short file does not serve again, nor one of a smaller segment_size as a prepared one")
     func short() throws {
         let (store, queue) = try filled(preallocates: true)
