@@ -44,7 +44,7 @@ extension LogStore {
     private func rankCandidates(now: MonotonicTime) {
         var live: [UInt32: Live] = [:]
         var extents: UInt64 = 0
-        for queue in state.queues.values {
+        state.queues.forEach { queue in
             extents += UInt64(queue.extents.count)
             for extent in queue.extents { live[extent.segment, default: Live()].add(extent) }
         }
@@ -139,6 +139,8 @@ extension LogStore {
             generation: state.segments.takeGeneration()
         )
         isPacking = true
+        // A crash may leave it behind when its segment is gone, and nobody else would know it then.
+        state.segments.leave(target)
         jobs.append(
             .pack(
                 PackJob(
@@ -166,15 +168,18 @@ extension LogStore {
                 state.segments.pack(job.target, bytes: fileBytes, liveBytes: job.liveBytes)
             } else {
                 // All of it was settled meanwhile.
-                state.segments.leave(job.target)
                 jobs.append(.remove([job.target]))
             }
         case .notWorthIt:
+            state.segments.left(job.target)
             incompressible.insert(number)
             charge(job, now: now)
         case .damaged:
+            state.segments.left(job.target)
             unpackable.insert(number)
         case .failed:
+            // It may have got its name.
+            jobs.append(.remove([job.target]))
             packNotBefore = now.advanced(by: .seconds(10))
         }
         pickPacking(now: now)

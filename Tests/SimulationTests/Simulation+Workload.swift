@@ -59,12 +59,15 @@ extension Simulation {
     func declare() {
         guard history.current.queues.count < 8 else { return }
         counts[.declares] += 1
-        // Few, so that names of deleted queues are given again; never one that a queue has.
-        var number = random.next() % 20
-        while history.current.queues.values.contains(where: { $0.name == "queue-\(number)" }) {
-            number = (number + 1) % 20
+        // No two queues share a name, but that of a deleted one may be given again.
+        let taken = Set(history.current.queues.values.map(\.name))
+        let draw = random.next()
+        var number = draw % 1_000
+        while taken.contains("queue-\(number)") { number = (number + 1) % 1_000 }
+        var name = "queue-\(number)"
+        if let deletedName, draw / 1_000 % 2 == 0, !taken.contains(deletedName) {
+            name = deletedName
         }
-        let name = "queue-\(number)"
         add(.declare(store.declare(name).value, name))
     }
 
@@ -182,6 +185,7 @@ extension Simulation {
     private func delete() {
         guard history.current.queues.count > 2, let id = pickQueue() else { return }
         counts[.deletes] += 1
+        deletedName = history.current.queues[id]?.name
         store.delete(QueueID(id))
         fetches[id] = nil
         add(.delete(id))

@@ -46,6 +46,8 @@ final class Simulation {
     /// Small groups are written as by the ring.
     let usesRing: Bool
     var history = ModelHistory()
+    /// The name of the queue that was deleted last.
+    var deletedName: String?
     var now = MonotonicTime(nanoseconds: 0)
 
     // One life.

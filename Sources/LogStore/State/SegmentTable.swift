@@ -32,7 +32,7 @@ struct SegmentTable {
     private(set) var segments = NumberedTable<SegmentInfo>()
     /// Files by the number of the first checkpoint that leaves them out.
     private(set) var dropped: [(file: SegmentFile, checkpoint: UInt64)] = []
-    /// Dropped files that are being removed or recycled.
+    /// Dropped files that are being removed or recycled, and packed forms that are being made.
     private(set) var leaving: Set<SegmentFile> = []
     /// Forms of segments that another form replaced, and that no checkpoint has left out yet.
     private(set) var replaced: [SegmentFile] = []
@@ -119,6 +119,7 @@ struct SegmentTable {
         // Another form was to go on serving, and this one to go; but that one is missing.
         dropped.removeAll { $0.file == file }
         replaced.removeAll { $0 == file }
+        leaving.remove(file)
         note(file)
     }
 
@@ -159,7 +160,8 @@ struct SegmentTable {
         return removable
     }
 
-    /// A file that never served is to be removed: checkpoints tell that until it is gone.
+    /// A file that does not serve may be there: checkpoints tell that it is to go until it serves or is
+    /// gone.
     mutating func leave(_ file: SegmentFile) { leaving.insert(file) }
 
     /// A dropped file is gone.
