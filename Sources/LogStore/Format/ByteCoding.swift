@@ -81,6 +81,12 @@ extension [UInt8] {
         }
     }
 
+    /// Appends an integer, little-endian.
+    @inline(__always)
+    mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
+        Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
+    }
+
     /// Appends the bytes of a span.
     mutating func append(_ bytes: RawSpan) {
         bytes.withUnsafeBytes { append(contentsOf: $0) }

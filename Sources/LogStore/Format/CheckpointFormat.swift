@@ -39,6 +39,9 @@ package enum CheckpointFault: Error, Equatable, Sendable {
 }
 
 enum CheckpointFormat {
+    /// A queue with one extent.
+    private static let queueBytesGuess = 128
+
     /// Encodes the state.
     ///
     /// `dropped` are segments that are still on disk and may go.
@@ -51,72 +54,67 @@ enum CheckpointFormat {
         epoch: UInt64
     ) -> [UInt8] {
         var bytes: [UInt8] = []
+        bytes.reserveCapacity(state.queues.count * Self.queueBytesGuess)
         let segments = state.segments.segments.values
         let dropped = state.segments.absent
-        append(CheckpointHeader.magic, to: &bytes)
-        append(CheckpointHeader.formatVersion, to: &bytes)
-        append(UInt32(0), to: &bytes)
-        append(store.high, to: &bytes)
-        append(store.low, to: &bytes)
-        append(number, to: &bytes)
-        append(position.value, to: &bytes)
-        append(nextGroup, to: &bytes)
-        append(epoch, to: &bytes)
-        append(state.nextQueueID, to: &bytes)
-        append(UInt32(segments.count), to: &bytes)
-        append(UInt32(dropped.count), to: &bytes)
-        append(UInt32(state.queues.count), to: &bytes)
-        append(UInt64(0), to: &bytes)
-        append(UInt64(0), to: &bytes)
+        bytes.append(littleEndian: CheckpointHeader.magic)
+        bytes.append(littleEndian: CheckpointHeader.formatVersion)
+        bytes.append(littleEndian: UInt32(0))
+        bytes.append(littleEndian: store.high)
+        bytes.append(littleEndian: store.low)
+        bytes.append(littleEndian: number)
+        bytes.append(littleEndian: position.value)
+        bytes.append(littleEndian: nextGroup)
+        bytes.append(littleEndian: epoch)
+        bytes.append(littleEndian: state.nextQueueID)
+        bytes.append(littleEndian: UInt32(segments.count))
+        bytes.append(littleEndian: UInt32(dropped.count))
+        bytes.append(littleEndian: UInt32(state.queues.count))
+        bytes.append(littleEndian: UInt64(0))
+        bytes.append(littleEndian: UInt64(0))
         for segment in segments {
-            append(UInt64(segment.number), to: &bytes)
-            append(UInt64(segment.length), to: &bytes)
-            append(UInt64(segment.footerOffset), to: &bytes)
-            append(UInt64(segment.generation), to: &bytes)
-            append(UInt64(segment.packedBytes), to: &bytes)
-            append(segment.packedLiveBytes, to: &bytes)
-            append(segment.settledMilliseconds, to: &bytes)
+            bytes.append(littleEndian: UInt64(segment.number))
+            bytes.append(littleEndian: UInt64(segment.length))
+            bytes.append(littleEndian: UInt64(segment.footerOffset))
+            bytes.append(littleEndian: UInt64(segment.generation))
+            bytes.append(littleEndian: UInt64(segment.packedBytes))
+            bytes.append(littleEndian: segment.packedLiveBytes)
+            bytes.append(littleEndian: segment.settledMilliseconds)
         }
         for file in dropped {
-            append(UInt64(file.segment), to: &bytes)
-            append(UInt64(file.generation), to: &bytes)
+            bytes.append(littleEndian: UInt64(file.segment))
+            bytes.append(littleEndian: UInt64(file.generation))
         }
-        for queue in state.queues.values { encode(queue, to: &bytes) }
+        state.queues.forEach { encode($0, to: &bytes) }
         let crc = Checksum.crc32c(0, bytes.span.bytes)
         bytes.replaceSubrange(12..<16, with: (0..<4).map { UInt8(crc >> ($0 * 8) & 0xFF) })
         return bytes
     }
 
     private static func encode(_ queue: QueueState, to bytes: inout [UInt8]) {
-        let name = Array(queue.name.utf8)
-        append(queue.id.value, to: &bytes)
-        append(UInt32(name.count), to: &bytes)
-        append(queue.nextSequence, to: &bytes)
-        append(UInt32(queue.extents.count), to: &bytes)
-        append(UInt32(queue.requeues.count), to: &bytes)
-        bytes += name
+        let name = queue.name.utf8
+        bytes.append(littleEndian: queue.id.value)
+        bytes.append(littleEndian: UInt32(name.count))
+        bytes.append(littleEndian: queue.nextSequence)
+        bytes.append(littleEndian: UInt32(queue.extents.count))
+        bytes.append(littleEndian: UInt32(queue.requeues.count))
+        bytes.append(contentsOf: name)
         bytes += repeatElement(0, count: roundedUpToEight(name.count) - name.count)
         for extent in queue.extents {
             let (prefix, bitmap) = extent.settledState
-            append(UInt64(extent.segment), to: &bytes)
-            append(extent.first, to: &bytes)
-            append(extent.count, to: &bytes)
-            append(prefix, to: &bytes)
-            append(extent.liveBytes, to: &bytes)
-            append(extent.times.expires, to: &bytes)
-            append(extent.times.taken, to: &bytes)
-            append(UInt64(bitmap.count), to: &bytes)
-            for word in bitmap { append(word, to: &bytes) }
+            bytes.append(littleEndian: UInt64(extent.segment))
+            bytes.append(littleEndian: extent.first)
+            bytes.append(littleEndian: extent.count)
+            bytes.append(littleEndian: prefix)
+            bytes.append(littleEndian: extent.liveBytes)
+            bytes.append(littleEndian: extent.times.expires)
+            bytes.append(littleEndian: extent.times.taken)
+            bytes.append(littleEndian: UInt64(bitmap.count))
+            for word in bitmap { bytes.append(littleEndian: word) }
         }
         for (sequence, requeue) in queue.requeues.sorted(by: { $0.key < $1.key }) {
-            append(sequence, to: &bytes)
-            append(requeue.word, to: &bytes)
-        }
-    }
-
-    private static func append<T: FixedWidthInteger>(_ value: T, to bytes: inout [UInt8]) {
-        for shift in 0..<MemoryLayout<T>.size {
-            bytes.append(UInt8(truncatingIfNeeded: value >> (T(shift) * 8)))
+            bytes.append(littleEndian: sequence)
+            bytes.append(littleEndian: requeue.word)
         }
     }
 
