@@ -159,7 +159,7 @@ package final class Broker {
     /// asked: what is not there yet, and users who may not use everything.
     package func knownDestination(_ name: RawSpan, of session: SessionID) -> DestinationID? {
         guard let session = sessions.find(session) else { return nil }
-        return registry.find(name, for: .send, session.identity)
+        return registry.find(sendName: name, session.identity)
     }
 
     /// False once a destination is gone: then its name is to be looked up again.

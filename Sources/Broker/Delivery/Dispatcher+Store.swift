@@ -21,14 +21,9 @@ extension Dispatcher {
             }
             guard queue.isPersistent, let (from, limit) = queue.wantedFetch(bytesMax: fetchBytes)
             else { return false }
-            queue.fetchOpened(from: from)
-            guard case .now(let run) = store.fetch(queue.id, from: from, limit: limit) else {
-                return false
-            }
-            queue.isCold = false
-            take(run, for: queue)
+            guard let next = fetch(from: from, limit, for: queue) else { return false }
             // A run that goes nowhere would be asked for again for ever.
-            guard queue.frontIsReady || run.next > from else { return false }
+            guard queue.frontIsReady || next > from else { return false }
         }
     }
 
@@ -38,13 +33,22 @@ extension Dispatcher {
         guard fetchedBytes < fetchedBytesMax, let (from, limit) = queue.wantedReadAhead() else {
             return false
         }
+        return fetch(from: from, limit, for: queue) != nil
+    }
+
+    /// Takes in what the store has in memory, and returns where that ends; nil if it has to read first.
+    private func fetch(
+        from: EntrySequence,
+        _ limit: FetchLimit,
+        for queue: Queue
+    ) -> EntrySequence? {
         queue.fetchOpened(from: from)
         guard case .now(let run) = store.fetch(queue.id, from: from, limit: limit) else {
-            return false
+            return nil
         }
         queue.isCold = false
         take(run, for: queue)
-        return true
+        return run.next
     }
 
     private var fetchBytes: Int {

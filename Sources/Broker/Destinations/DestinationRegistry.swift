@@ -229,13 +229,12 @@ final class DestinationRegistry {
         }
     }
 
-    /// The destination whose name has these bytes, if it is there and may be used for this.
+    /// The destination whose name has these bytes, if it is there and may be sent to.
     ///
     /// For those that may use everything, and whose look-ups are many: without any String. Nil for all
     /// that `find` is to decide.
-    func find(_ bytes: RawSpan, for use: DestinationUse, _ identity: Identity) -> DestinationID? {
-        guard identity.permissions.isUnlimited, use == .send else { return nil }
-        return id(ofBytes: bytes)
+    func find(sendName bytes: RawSpan, _ identity: Identity) -> DestinationID? {
+        identity.permissions.isUnlimited ? id(ofBytes: bytes) : nil
     }
 
     /// Creates a destination if there is room for it.
