@@ -131,22 +131,32 @@ extension LogStore {
     /// time.
     private var needsNewSpare: Bool {
         spares.isEmpty
-            && (!isActivePrepared || isSpaceScarce || spareRefusal != nil
-                || tail.end.offset >= options.segmentBytes / 2)
+            && (isActiveHalfUsed || isSpaceScarce || spareRefusal != nil)
+    }
+
+    /// Whether so much of the active segment is used that what is left belongs to settles, unless a
+    /// further one stands ready.
+    private var isActiveHalfUsed: Bool {
+        !isActivePrepared || tail.end.offset >= options.segmentBytes / 2
     }
 
     /// Whether the disk has room for few further segments.
     private var isSpaceScarce: Bool {
-        let needed = options.minFreeDiskBytes + Self.ampleSegments * options.segmentBytes
-        return space.freeBytes.map { $0 < needed } ?? false
+        guard let freeBytes = space.freeBytes else { return false }
+        return freeBytes - options.minFreeDiskBytes < Self.ampleSegments * options.segmentBytes
     }
 
     /// Segments above what is to stay free, from which on there is room enough.
     private static var ampleSegments: Int { 16 }
 
-    /// Begins a new spare when the log has come so far; after a failure that is the tick's to try.
+    /// Begins a new spare when the log has come so far; after a failure that is the tick's to try, and
+    /// what the failure means is to be seen.
     func prepareSpareInTime() {
-        if spareRefusal == nil, needsNewSpare { prepareSpare() }
+        if spareRefusal != nil {
+            updateRefusal()
+        } else if needsNewSpare {
+            prepareSpare()
+        }
     }
 
     /// Makes a file ready: one that served before, or a new one if it is time.
@@ -222,7 +232,7 @@ extension LogStore {
     /// New messages are taken only while the active segment has half of its room left, or a further one
     /// stands ready or is on its way: what is left then is the reserve for settles.
     func updateRefusal() {
-        let isOutOfSpares = spares.isEmpty && spareRefusal != nil
+        let isOutOfSpares = spares.isEmpty && spareRefusal != nil && isActiveHalfUsed
         let refusal = writeRefusal ?? (isOutOfSpares ? spareRefusal : spaceRefusal)
         if refusal != announcedRefusal {
             announcedRefusal = refusal

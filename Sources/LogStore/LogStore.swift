@@ -204,8 +204,7 @@ package final class LogStore {
 
     /// Creates a queue, under a name that no other one has.
     ///
-    /// To the reader of a damaged log a name that is given again proves that the queue that had it was
-    /// deleted.
+    /// To the reader of a damaged log a name that is given again proves that nobody else has it any more.
     package func declare(_ name: String) -> QueueID {
         let id = QueueID(state.nextQueueID)
         let length = QueueRecord.length(nameBytes: name.utf8.count)

@@ -22,8 +22,9 @@ def crashed_behind_checkpoint(environment):
     A start reads what came after the last checkpoint, and takes damage in the last write for that
     write's own unfinished end. The store's first file is left for a prepared one, with a checkpoint;
     what is sent then and confirmed before further ones are sent is neither in the one nor the other.
+    Packing would bring further checkpoints.
     """
-    daemon = environment.daemon()
+    daemon = environment.daemon("[storage]\npack_below_live = 0\n")
     with daemon.connect() as client:
         client.send("/queue/kept", "the first file cannot go, which would bring a checkpoint")
     producer = Producer(daemon.address, "/queue/orders", padding=400)

@@ -36,11 +36,13 @@ struct QueueNames {
         state.delete(id)
     }
 
-    /// Gives a queue its name, which an older one can have only because its delete record is lost; a
-    /// name that was made up goes to whom it belongs.
+    /// Gives a queue its name, which another one can have only because that one's delete record is lost,
+    /// or because its own name is and this one was made up.
+    ///
+    /// The other one goes on under a name that is made up: damage is no reason to delete what is in it.
     private mutating func claim(_ queue: QueueState, in state: StoreState) {
         if let other = ids[queue.name], other != queue.id, let holder = state.queue(other) {
-            if other < queue.id, !holder.name.hasPrefix(Self.prefix) {
+            if holder.liveCount == 0, other < queue.id {
                 state.delete(other)
             } else {
                 holder.rename(freeName(of: other))

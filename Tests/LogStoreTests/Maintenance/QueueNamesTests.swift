@@ -58,19 +58,27 @@ import Testing
         store.run()
     }
 
-    @Test("a name given again proves that its first queue was deleted, whose delete record is lost")
-    func lostDeletion() throws {
+    @Test(
+        "a name given again leaves the first queue, whose delete record is lost, what is in it",
+        arguments: [0, 3]
+    )
+    func lostDeletion(unsettled: Int) throws {
         try reopened(damaging: 6) { store in
             let first = store.store.declare("/queue/a")
-            send(store, first, 3)
+            send(store, first, unsettled)
             store.store.delete(first)
             store.run()
             let second = store.store.declare("/queue/a")
             send(store, second, 5)
         } _: { log, report in
             #expect(!report.damage.isEmpty)
-            #expect(log.queueNames.map(\.name) == ["/queue/a"])
-            #expect(log.queueNames.map { log.depth($0.id)?.messages } == [5])
+            let isKept = unsettled > 0
+            #expect(
+                log.queueNames.map(\.name) == (isKept ? ["/queue/recovered.1"] : []) + ["/queue/a"]
+            )
+            #expect(
+                log.queueNames.map { log.depth($0.id)?.messages } == (isKept ? [3] : []) + [5]
+            )
         }
     }
 

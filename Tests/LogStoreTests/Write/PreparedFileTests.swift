@@ -71,6 +71,34 @@ import Testing
         #expect(store.store.spares.count == 1)
     }
 
+    @Test("a disk without room for the next file refuses sends when the active one is half full")
+    func noRoomForNext() throws {
+        let files = SimulatedFileSystem(seed: 1)
+        files.capacityBytes = 1 << 30
+        let store = try ManualStore(Self.options(), on: files)
+        let queue = store.store.declare("/queue/a")
+        store.send(8192, to: queue)
+        store.drain()
+        // Others leave room for half a segment.
+        files.capacityBytes =
+            (1 << 30) - (try files.freeBytes("/data")) + Self.options().segmentBytes / 2
+        for _ in 0..<3 {
+            store.tick(after: .seconds(1))
+            store.drain()
+        }
+        #expect(store.store.isActivePrepared && store.store.spares.isEmpty)
+        while store.store.tail.end.offset < Self.options().segmentBytes / 2 {
+            #expect(store.store.refusal == nil)
+            store.send(1024, to: queue)
+            store.drain()
+        }
+        #expect(store.store.refusal != nil)
+        files.capacityBytes = nil
+        store.tick(after: .seconds(1))
+        store.drain()
+        #expect(store.store.refusal == nil, "and takes them again when there is room")
+    }
+
     @Test("a short file does not serve again, nor one of a smaller segment_size as a prepared one")
     func short() throws {
         let (store, queue) = try filled(preallocates: true)
