@@ -7,7 +7,11 @@ import Synchronization
 /// Small groups are written without a thread where the system can (`WriteRing`).
 ///
 /// Confinement: broker loop, except that `wake` is called on the threads.
-package final class StoreDriver<Files: FileSystem> {
+package final class StoreDriver {
+    // Not generic: what other modules use of a generic type is compiled without knowing the file
+    // system, and looks up types at run time for every write.
+    package typealias Files = PosixFileSystem
+
     package let store: LogStore
     package let report: RecoveryReport
     private let files: Files

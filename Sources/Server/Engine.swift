@@ -12,7 +12,7 @@ final class Engine {
     let loop: BrokerLoop
     /// Shared by all listeners.
     let sockets: SocketBudget
-    private let driver: StoreDriver<PosixFileSystem>
+    private let driver: StoreDriver
     private let logger: Logger
     private let eventLoop: any EventLoop
     /// Called once, with nil for a clean end.

@@ -180,7 +180,7 @@ struct WriteRingTests {
 
 /// A new store that writes by a ring, with its first segment open.
 private final class RingStore {
-    let driver: StoreDriver<PosixFileSystem>
+    let driver: StoreDriver
     let ring: WriteRing
     private let queue: QueueID
     private let now = MonotonicTime(nanoseconds: 1)
