@@ -41,13 +41,13 @@ final class DirectStore {
         _ directory: String,
         _ options: LogStoreOptions = DirectStore.options
     ) throws -> Recovery<PosixFileSystem>.Opened {
-        var generator = SeededGenerator(seed: 1)
-        return try Recovery.open(
+        try Recovery.openOnDisk(
             PosixFileSystem(),
             directory: directory,
             options: options,
             now: Sample.time.wall,
-            using: &generator
+            newID: StoreID(high: 1, low: 1),
+            progress: { _, _ in }
         )
     }
 

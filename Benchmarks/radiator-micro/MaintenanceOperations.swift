@@ -25,7 +25,11 @@ enum MaintenanceOperations {
     private static func verify(_ directory: String) throws -> Operation.Work {
         try fill(directory)
         return {
-            let report = try Verifier.run(PosixFileSystem(), directory: directory)
+            let report = try Verifier<PosixFileSystem>.runOnDisk(
+                directory,
+                isLive: false,
+                progress: { _, _ in }
+            )
             guard report.damage.isEmpty else { throw WrongRun("\(report.damage)") }
             return 10_000
         }
