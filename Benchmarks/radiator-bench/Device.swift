@@ -8,10 +8,9 @@ enum DeviceProbe {
 
     /// What the disk does when it is asked without pause.
     static func measure(in directory: String) throws -> Figures {
-        let whole = Stopwatch()
-        let latencies = try sync(in: directory, for: seconds)
+        let (latencies, taken) = try sync(in: directory, for: seconds)
         return Figures([
-            .deviceSyncsPerSecond: Double(latencies.total) / whole.seconds,
+            .deviceSyncsPerSecond: Double(latencies.total) / taken,
             .deviceSyncP99Microseconds: latencies.microseconds(0.99),
         ])
     }
@@ -19,7 +18,7 @@ enum DeviceProbe {
     /// What it does when it is asked so many times a second, and processors sleep in between.
     static func measure(in directory: String, perSecond: Double, seconds: Double) throws -> Figures
     {
-        let latencies = try sync(in: directory, for: seconds, perSecond: perSecond)
+        let (latencies, _) = try sync(in: directory, for: seconds, perSecond: perSecond)
         return Figures([.pacedSyncP99Microseconds: latencies.microseconds(0.99)])
     }
 
@@ -29,7 +28,7 @@ enum DeviceProbe {
         in directory: String,
         for seconds: Double,
         perSecond: Double? = nil
-    ) throws -> LatencyHistogram {
+    ) throws -> (latencies: LatencyHistogram, seconds: Double) {
         let path = "\(directory)/sync-probe"
         let file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0o600)
         guard file >= 0 else { throw Files.failure("cannot write \(path)") }
@@ -55,7 +54,7 @@ enum DeviceProbe {
             else { throw Files.failure("cannot sync \(path)") }
             latencies.record(nanoseconds: UInt64(one.seconds * 1e9))
         }
-        return latencies
+        return (latencies, whole.seconds)
     }
 }
 
