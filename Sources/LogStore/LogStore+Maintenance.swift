@@ -130,12 +130,11 @@ extension LogStore {
     /// little left, for others may fill it before the log comes so far, or where it had none the last
     /// time.
     private var needsNewSpare: Bool {
-        spares.isEmpty
-            && (isActiveHalfUsed || isSpaceScarce || spareRefusal != nil)
+        spares.isEmpty && (isActiveHalfUsed || isSpaceScarce || spareRefusal != nil)
     }
 
     /// Whether so much of the active segment is used that what is left belongs to settles, unless a
-    /// further one stands ready.
+    /// further one stands ready; one that was not prepared has no room that is certain.
     private var isActiveHalfUsed: Bool {
         !isActivePrepared || tail.end.offset >= options.segmentBytes / 2
     }

@@ -4,6 +4,8 @@ import Base
 ///
 /// In a sound log a name has one queue at a time: it is given again once the delete record of the queue
 /// that had it stands in the log. Damage takes delete records, and names.
+///
+/// Invariant: each queue of the state stands under its name.
 struct QueueNames {
     private var ids: [String: QueueID] = [:]
 
@@ -23,16 +25,17 @@ struct QueueNames {
 
     /// Names a queue as its record does.
     mutating func name(_ record: QueueRecord, in state: StoreState) -> QueueState {
-        if let old = state.queue(record.queue)?.name, old != record.name, ids[old] == record.queue {
-            ids[old] = nil
-        }
+        let old = state.queue(record.queue)?.name
         let queue = state.name(record.queue, record.name, nextSequence: record.nextSequence)
-        claim(queue, in: state)
+        if old != record.name {
+            if let old { ids[old] = nil }
+            claim(queue, in: state)
+        }
         return queue
     }
 
     mutating func delete(_ id: QueueID, in state: StoreState) {
-        if let name = state.queue(id)?.name, ids[name] == id { ids[name] = nil }
+        if let queue = state.queue(id) { ids[queue.name] = nil }
         state.delete(id)
     }
 

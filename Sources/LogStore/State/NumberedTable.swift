@@ -85,8 +85,6 @@ struct NumberedTable<Value> {
         }
     }
 
-    var isEmpty: Bool { count == 0 }
-
     /// All values, by rising numbers.
     ///
     /// O(values + numbers given out / 64).

@@ -96,30 +96,24 @@ import Testing
         }
     }
 
-    @Test("a queue whose name is lost is served under one that is made up")
-    func lostNames() throws {
+    /// The second queue's name is the one that is made up for the first: with few messages it is lost as
+    /// well, with many the second segment names it again.
+    @Test(
+        "a queue whose name is lost gets one that is made up, and leaves it to whom a record gives it",
+        arguments: [
+            (5, ["/queue/recovered.1", "/queue/recovered.2"]),
+            (70, ["/queue/recovered.1-", "/queue/recovered.1"]),
+        ]
+    )
+    func lostNames(count: Int, names: [String]) throws {
         try reopened(damaging: 5) { store in
             let first = store.store.declare("/queue/a")
             let second = store.store.declare("/queue/recovered.1")
             send(store, first, 3)
-            send(store, second, 5)
+            send(store, second, count)
         } _: { log, _ in
-            #expect(log.queueNames.map(\.name) == ["/queue/recovered.1", "/queue/recovered.2"])
-            #expect(log.queueNames.map { log.depth($0.id)?.messages } == [3, 5])
-        }
-    }
-
-    @Test("a name that was made up goes to the queue that a record gives it to")
-    func lostNameOfAnother() throws {
-        try reopened(damaging: 5) { store in
-            let first = store.store.declare("/queue/a")
-            let second = store.store.declare("/queue/recovered.1")
-            send(store, first, 3)
-            // Into the second segment, which names the second queue again.
-            send(store, second, 70)
-        } _: { log, _ in
-            #expect(log.queueNames.map(\.name) == ["/queue/recovered.1-", "/queue/recovered.1"])
-            #expect(log.queueNames.map { log.depth($0.id)?.messages } == [3, 70])
+            #expect(log.queueNames.map(\.name) == names)
+            #expect(log.queueNames.map { log.depth($0.id)?.messages } == [3, count])
         }
     }
 }
