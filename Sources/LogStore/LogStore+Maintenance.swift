@@ -126,36 +126,14 @@ extension LogStore {
     /// Whether a new file is to be filled with zeros for what comes after the active one.
     ///
     /// Not while a good part of that is empty: a file that is dropped until then saves the zeros, and a
-    /// store with little to write is spared the disk that they take. But at once where the disk has
-    /// little left, for others may fill it before the log comes so far, or where it had none the last
-    /// time.
+    /// store with little to write is spared the disk that they take.
     private var needsNewSpare: Bool {
-        spares.isEmpty && (isActiveHalfUsed || isSpaceScarce || spareRefusal != nil)
+        spares.isEmpty && (!isActivePrepared || tail.end.offset >= options.segmentBytes / 2)
     }
 
-    /// Whether so much of the active segment is used that what is left belongs to settles, unless a
-    /// further one stands ready; one that was not prepared has no room that is certain.
-    private var isActiveHalfUsed: Bool {
-        !isActivePrepared || tail.end.offset >= options.segmentBytes / 2
-    }
-
-    /// Whether the disk has room for few further segments.
-    private var isSpaceScarce: Bool {
-        guard let freeBytes = space.freeBytes else { return false }
-        return freeBytes - options.minFreeDiskBytes < Self.ampleSegments * options.segmentBytes
-    }
-
-    /// Segments above what is to stay free, from which on there is room enough.
-    private static var ampleSegments: Int { 16 }
-
-    /// Begins a new spare when the log has come so far; after a failure that is the tick's to try, and
-    /// what the failure means is to be seen.
+    /// Begins a new spare when the log has come so far; after a failure that is the tick's to try.
     func prepareSpareInTime() {
-        if spareRefusal != nil {
-            updateRefusal()
-        } else if needsNewSpare {
-            prepareSpare()
-        }
+        if spareRefusal == nil, needsNewSpare { prepareSpare() }
     }
 
     /// Makes a file ready: one that served before, or a new one if it is time.
@@ -231,7 +209,7 @@ extension LogStore {
     /// New messages are taken only while the active segment has half of its room left, or a further one
     /// stands ready or is on its way: what is left then is the reserve for settles.
     func updateRefusal() {
-        let isOutOfSpares = spares.isEmpty && spareRefusal != nil && isActiveHalfUsed
+        let isOutOfSpares = spares.isEmpty && spareRefusal != nil
         let refusal = writeRefusal ?? (isOutOfSpares ? spareRefusal : spaceRefusal)
         if refusal != announcedRefusal {
             announcedRefusal = refusal
