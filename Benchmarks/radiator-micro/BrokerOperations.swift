@@ -8,14 +8,18 @@ enum BrokerOperations {
     static let all = [
         Operation(name: "cycle-1") { try cycle($0, turns: 200, messagesPerTurn: 1) },
         Operation(name: "cycle-100") { try cycle($0, turns: 40, messagesPerTurn: 100) },
+        Operation(name: "cycle-100-queues") {
+            try cycle($0, turns: 40, messagesPerTurn: 100, queues: 100)
+        },
     ]
 
     private static func cycle(
         _ directory: String,
         turns: Int,
-        messagesPerTurn count: Int
+        messagesPerTurn count: Int,
+        queues: Int = 1
     ) throws -> Operation.Work {
-        let broker = try DirectBroker(directory)
+        let broker = try DirectBroker(directory, queues: queues)
         for _ in 0..<10 { try broker.cycle(count) }
         return {
             for _ in 0..<turns { try broker.cycle(count) }
@@ -24,14 +28,14 @@ enum BrokerOperations {
     }
 }
 
-/// A broker on a store of its own, with a sender and a consumer of one queue.
+/// A broker on a store of its own, with a sender to some queues in turn and a consumer of all.
 private final class DirectBroker {
     private let store: DirectStore
     private let messages: LogMessageStore
     private let broker: Broker
     private let sender: SessionID
     private let consumer: SessionID
-    private let destination: DestinationID
+    private let names: [[UInt8]]
     private let message = Message(
         headers: ByteBuffer(bytes: Sample.headers),
         body: ByteBuffer(bytes: Sample.body)
@@ -39,7 +43,7 @@ private final class DirectBroker {
     private var effects: [Effect] = []
     private var deliveries: [Delivery] = []
 
-    init(_ directory: String) throws {
+    init(_ directory: String, queues: Int) throws {
         let now = Sample.time
         store = try DirectStore(directory)
         messages = LogMessageStore(store.log)
@@ -53,20 +57,28 @@ private final class DirectBroker {
         )
         sender = try broker.openSession(now: now)
         consumer = try broker.openSession(now: now)
-        destination = try broker.destination("/queue/a", for: .send, of: sender, now: now)
-        _ = try broker.subscribe(
-            consumer,
-            to: "/queue/a",
-            SubscriptionRequest(mode: .individual),
-            now: now
-        )
+        names = (0..<queues).map { Array("/queue/orders-\($0)".utf8) }
+        for name in names {
+            let name = String(decoding: name, as: UTF8.self)
+            _ = try broker.destination(name, for: .send, of: sender, now: now)
+            _ = try broker.subscribe(
+                consumer,
+                to: name,
+                SubscriptionRequest(mode: .individual),
+                now: now
+            )
+        }
         endTurn()
     }
 
     /// Takes so many messages all the way, in two turns as the server has them.
     func cycle(_ count: Int) throws {
         let now = Sample.time
-        for _ in 0..<count {
+        for number in 0..<count {
+            let name = names[number % names.count]
+            guard let destination = broker.knownDestination(name.span.bytes, of: sender) else {
+                throw WrongRun("a queue is not there")
+            }
             _ = try broker.send(sender, to: destination, message, now: now)
             messages.hasten()
         }

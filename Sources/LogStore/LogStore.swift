@@ -456,19 +456,20 @@ package final class LogStore {
     }
 
     func appendSettles(of queue: QueueState) {
-        guard !queue.pendingSettles.isEmpty else { return }
-        let record = SettleRecord(
-            queue: queue.id,
-            reason: queue.pendingSettleReason,
-            bytes: queue.pendingSettleBytes,
-            ranges: queue.pendingSettles
-        )
-        append(SettleRecord.length(ranges: record.ranges.count)) { span, flags, seed in
-            record.append(to: &span, flags: flags, seed: seed)
+        let count = queue.pendingSettles.count
+        if count == 0 { return }
+        append(SettleRecord.length(ranges: count)) { span, flags, seed in
+            SettleRecord.append(
+                to: &span,
+                queue: queue.id,
+                reason: queue.pendingSettleReason,
+                bytes: queue.pendingSettleBytes,
+                ranges: queue.pendingSettles,
+                flags: flags,
+                seed: seed
+            )
         }
-        // Last, when the record shares the list no more, so that its memory serves again.
-        queue.pendingSettles.removeAll(keepingCapacity: queue.pendingSettles.count < 64)
-        queue.pendingSettleBytes = 0
+        queue.forgetPendingSettles()
     }
 
     // MARK: Turns

@@ -140,8 +140,10 @@ extension Dispatcher {
                 messages: queue.dyingRun(),
                 bytes: Queue.fetchBytesMax
             )
-            guard case .now(let run) = store.fetch(queue.id, from: first.sequence, limit: limit)
-            else { return }
+            var run = FetchedRun()
+            guard store.fetch(queue.id, from: first.sequence, limit: limit, into: &run) else {
+                return
+            }
             queue.fetch = .none
             buryDying(run, from: first.sequence, of: queue)
             guard run.next > first.sequence else { return }

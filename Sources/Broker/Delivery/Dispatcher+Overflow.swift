@@ -22,9 +22,8 @@ extension Dispatcher {
                 drop(item.sequence, bytes: bytes, from: queue)
             } else if let (from, limit) = queue.wantedTrimFetch() {
                 queue.fetchOpened(from: from)
-                guard case .now(let run) = store.fetch(queue.id, from: from, limit: limit) else {
-                    return
-                }
+                var run = FetchedRun()
+                guard store.fetch(queue.id, from: from, limit: limit, into: &run) else { return }
                 let before = queue.readyBytes
                 stats.unreadableEntries += queue.fetched(run)
                 fetchedBytes += queue.readyBytes - before

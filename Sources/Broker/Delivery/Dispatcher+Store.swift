@@ -43,12 +43,13 @@ extension Dispatcher {
         for queue: Queue
     ) -> EntrySequence? {
         queue.fetchOpened(from: from)
-        guard case .now(let run) = store.fetch(queue.id, from: from, limit: limit) else {
-            return nil
-        }
+        guard store.fetch(queue.id, from: from, limit: limit, into: &run) else { return nil }
         queue.isCold = false
+        let next = run.next
         take(run, for: queue)
-        return run.next
+        // Or their buffers would stay with them.
+        run.messages.empty()
+        return next
     }
 
     private var fetchBytes: Int {
@@ -58,6 +59,7 @@ extension Dispatcher {
 
     private func take(_ run: FetchedRun, for queue: Queue) {
         let before = queue.readyBytes
+        if queue.ready.isEmpty { swap(&queue.ready, &spareLine) }
         stats.unreadableEntries += queue.fetched(run)
         fetchedBytes += queue.readyBytes - before
         if queue.policy.overflow == .dropOldest { trim(queue) }
@@ -97,10 +99,10 @@ extension Dispatcher {
 
     func becameDurable(upTo append: AppendID) {
         guard failure == nil else { return }
-        while let first = awaited.first, first.append <= append {
-            awaited.removeFirst()
-            first.queue.becameDurable(upTo: append)
-            serve(first.queue)
+        while !awaited.isEmpty, awaited[0].append <= append {
+            let queue = awaited.removeFirst().queue
+            queue.becameDurable(upTo: append)
+            serve(queue)
         }
     }
 }

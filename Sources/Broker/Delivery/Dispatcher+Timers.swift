@@ -132,9 +132,8 @@ extension Dispatcher {
             let cursor = queue.cursor
             queue.fetch = .sweep(from, end: end, cursor: cursor)
             let limit = FetchLimit(messages: Queue.fetchMessagesMax, bytes: Queue.fetchBytesMax)
-            guard case .now(let run) = store.fetch(queue.id, from: from, limit: limit) else {
-                return
-            }
+            var run = FetchedRun()
+            guard store.fetch(queue.id, from: from, limit: limit, into: &run) else { return }
             queue.fetch = .none
             takeSwept(run, from: from, end: end, cursor: cursor, of: queue)
         }

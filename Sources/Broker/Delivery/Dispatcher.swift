@@ -39,6 +39,11 @@ final class Dispatcher {
     /// Bytes of all messages fetched and not delivered.
     var fetchedBytes = 0
     let fetchedBytesMax: Int
+    /// The memory of a queue's ready messages when it had none left, for the next queue that gets some:
+    /// of many queues most have none at most times.
+    var spareLine = Deque<FetchedMessage>()
+    /// What the store read at once; empty between calls.
+    var run = FetchedRun()
 
     init(
         store: any MessageStore,
@@ -166,7 +171,10 @@ final class Dispatcher {
         let session = subscription.session
         let bytes = item.message.byteCount
         let number = session.nextDelivery()
-        if queue.isPersistent { fetchedBytes -= bytes }
+        if queue.isPersistent {
+            fetchedBytes -= bytes
+            if queue.ready.isEmpty { spareLine = queue.takeReadyMemory() }
+        }
         subscription.inFlight.append(
             InFlight(
                 number: number,

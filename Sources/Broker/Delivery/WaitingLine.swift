@@ -1,5 +1,3 @@
-import DequeModule
-
 /// The free subscribers of one queue, longest waiting first.
 ///
 /// A place lapses when its holder stops being free, is served or ends; lapsed places are thrown
@@ -10,7 +8,7 @@ struct WaitingLine {
         let ticket: UInt64
     }
 
-    private var places = Deque<Place>()
+    private var places = InlineDeque<Place>()
 
     /// Puts a feed at the end under a ticket that is higher than any before.
     mutating func join(_ feed: Feed, ticket: UInt64, subscriberCount: Int) {
@@ -23,21 +21,17 @@ struct WaitingLine {
 
     /// The one that has waited longest; it keeps its place.
     mutating func first() -> Feed? {
-        while !places.isEmpty {
-            let feed = places[0].feed
-            if feed.holds(places[0].ticket) { return feed }
+        while let place = places.first {
+            if place.feed.holds(place.ticket) { return place.feed }
             places.removeFirst()
         }
         return nil
     }
 
-    /// Takes the one that `first` returned out of the line.
-    mutating func removeFirst() {
-        let place = places.removeFirst()
-        place.feed.ticket = 0
-    }
+    /// Takes the one that `first` returned out of the line, to be served.
+    mutating func removeFirst() { places.removeFirst() }
 
     mutating func removeAll() {
-        places = []
+        places.removeAll()
     }
 }

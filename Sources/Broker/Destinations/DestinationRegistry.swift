@@ -224,7 +224,7 @@ final class DestinationRegistry {
     func id(of name: String) -> DestinationID? { id(ofBytes: name.utf8.span.bytes) }
 
     private func id(ofBytes bytes: RawSpan) -> DestinationID? {
-        names.find(bytes) { slots[$0].name }.map { slot in
+        names.find(bytes).map { slot in
             DestinationID(slot: slot, generation: slots[slot].generation)
         }
     }
@@ -544,7 +544,7 @@ final class DestinationRegistry {
     }
 
     private func remove(_ id: DestinationID) {
-        names.remove(slots[id.slot].name, at: id.slot)
+        names.remove(slots[id.slot].name)
         slots[id.slot].destination = nil
         slots[id.slot].generation &+= 1
         freeSlots.append(id.slot)

@@ -57,7 +57,7 @@ final class Queue {
     /// How far one group of appends covers the queue.
     private struct DurabilityMark {
         let append: AppendID
-        var end: EntrySequence
+        let end: EntrySequence
     }
 
     let id: QueueID
@@ -90,7 +90,7 @@ final class Queue {
     /// The sequence that the next message will get, as far as this queue was told.
     private(set) var appendedEnd: EntrySequence
     private var lastAsked: EntrySequence
-    private var marks = Deque<DurabilityMark>()
+    private var marks = InlineDeque<DurabilityMark>()
 
     var waiting = WaitingLine()
     /// When its dead-letter queue last took none; nil once it took some for long enough.
@@ -195,14 +195,15 @@ final class Queue {
         if append == .none {
             // The store may confirm at once only what has nothing unconfirmed before it.
             durableEnd = appendedEnd
-            marks.removeAll(keepingCapacity: true)
+            marks.removeAll()
             return false
         }
-        if let last = marks.indices.last, marks[last].append == append {
-            marks[last].end = appendedEnd
+        let mark = DurabilityMark(append: append, end: appendedEnd)
+        if marks.last?.append == append {
+            marks.replaceLast(mark)
             return false
         }
-        marks.append(DurabilityMark(append: append, end: appendedEnd))
+        marks.append(mark)
         return true
     }
 
@@ -229,6 +230,14 @@ final class Queue {
         let front = ready.removeFirst()
         readyBytes -= front.message.byteCount
         return front
+    }
+
+    /// Gives away the memory of `ready`, which must be empty.
+    func takeReadyMemory() -> Deque<FetchedMessage> {
+        invariant(ready.isEmpty, "what is ready keeps its memory")
+        var taken = Deque<FetchedMessage>()
+        swap(&taken, &ready)
+        return taken
     }
 
     // MARK: Coming back

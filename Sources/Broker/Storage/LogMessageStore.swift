@@ -10,6 +10,7 @@ package final class LogMessageStore: MessageStore {
     private let log: LogStore
     // The size of the last run, as a guess for the next one's buffer.
     private var runBytes = 4096
+    private var buffers = RunBuffers()
     // Empty between calls.
     private var found: [Found] = []
 
@@ -120,10 +121,10 @@ package final class LogMessageStore: MessageStore {
     package func fetch(
         _ queue: QueueID,
         from sequence: EntrySequence,
-        limit: FetchLimit
-    ) -> FetchOutcome {
-        var buffer = ByteBufferAllocator().buffer(capacity: min(runBytes, limit.bytes))
-        defer { found.removeAll(keepingCapacity: true) }
+        limit: FetchLimit,
+        into run: inout FetchedRun
+    ) -> Bool {
+        var buffer = buffers.take(min(runBytes, limit.bytes))
         let start = log.fetch(
             queue,
             from: sequence,
@@ -142,9 +143,18 @@ package final class LogMessageStore: MessageStore {
                 )
             )
         }
-        guard case .completed(let next) = start else { return .later }
+        guard case .completed(let next) = start else {
+            buffers.put(buffer)
+            return false
+        }
         runBytes = max(256, buffer.writerIndex)
-        return .now(FetchedRun(queue: queue, messages: Self.messages(found, buffer), next: next))
+        run.queue = queue
+        run.next = next
+        run.messages.empty()
+        Self.add(found, buffer, to: &run.messages)
+        found.empty()
+        buffers.put(buffer)
+        return true
     }
 
     package func depth(_ queue: QueueID) -> QueueDepth {
@@ -186,18 +196,18 @@ package final class LogMessageStore: MessageStore {
                 bodyBytes: item.body.count
             )
         }
-        return FetchedRun(
-            queue: result.job.queue,
-            messages: messages(found, buffer),
-            next: result.next
-        )
+        var run = FetchedRun(queue: result.job.queue, next: result.next)
+        add(found, buffer, to: &run.messages)
+        return run
     }
 
-    private static func messages(_ found: [Found], _ buffer: ByteBuffer) -> [FetchedMessage] {
-        var messages: [FetchedMessage] = []
+    private static func add(
+        _ found: [Found],
+        _ buffer: ByteBuffer,
+        to messages: inout [FetchedMessage]
+    ) {
         messages.reserveCapacity(found.count)
         for one in found { if let message = one.message(in: buffer) { messages.append(message) } }
-        return messages
     }
 
     /// Where one message stands in a run's buffer.

@@ -266,8 +266,9 @@ package final class MemoryMessageStore: MessageStore {
     package func fetch(
         _ queue: QueueID,
         from sequence: EntrySequence,
-        limit: FetchLimit
-    ) -> FetchOutcome {
+        limit: FetchLimit,
+        into run: inout FetchedRun
+    ) -> Bool {
         invariant(!openFetches.contains { $0.queue == queue }, "one fetch per queue is open")
         invariant(limit.messages > 0 && limit.bytes > 0, "a fetch asks for something")
         fetchCount += 1
@@ -276,9 +277,10 @@ package final class MemoryMessageStore: MessageStore {
             // A disk may be read long before its answer arrives.
             if behaviour.isErratic, generator.oneIn(2) { open.run = read(open) }
             openFetches.append(open)
-            return .later
+            return false
         }
-        return .now(read(open))
+        run = read(open)
+        return true
     }
 
     package func depth(_ queue: QueueID) -> QueueDepth {

@@ -129,17 +129,21 @@ package struct ExpiryRange: Sendable, Equatable {
 
 /// What a fetch brought.
 package struct FetchedRun: Sendable {
-    package let queue: QueueID
+    package var queue: QueueID
     /// Unsettled entries in rising order; empty when there are none from the asked sequence on, or
     /// when all that was read is damaged.
-    package let messages: [FetchedMessage]
+    package var messages: [FetchedMessage]
     /// Where the next fetch goes on.
     ///
     /// Entries before it that are not in `messages` are settled or cannot be read; they are never
     /// worth asking for again in this run of the store.
-    package let next: EntrySequence
+    package var next: EntrySequence
 
-    package init(queue: QueueID, messages: [FetchedMessage], next: EntrySequence) {
+    package init(
+        queue: QueueID = QueueID(0),
+        messages: [FetchedMessage] = [],
+        next: EntrySequence = EntrySequence(0)
+    ) {
         self.queue = queue
         self.messages = messages
         self.next = next
@@ -155,13 +159,6 @@ package struct FetchLimit: Sendable, Equatable {
         self.messages = messages
         self.bytes = bytes
     }
-}
-
-/// The answer to a fetch.
-package enum FetchOutcome: Sendable {
-    case now(FetchedRun)
-    /// A `.fetched` event follows. At most one fetch per queue may be open.
-    case later
 }
 
 /// What a store reports on its own; the owner of the store hands it to the broker.
@@ -255,12 +252,16 @@ package protocol MessageStore: AnyObject {
     /// Ends the unit that `beginBatch` began.
     func endBatch()
 
-    /// Reads unsettled entries of a queue from `sequence` on.
+    /// Reads unsettled entries of a queue from `sequence` on into `run`, whatever was in that before,
+    /// so that its memory serves again.
+    ///
+    /// False, and nothing read: a `.fetched` event follows. At most one fetch per queue may be open.
     func fetch(
         _ queue: QueueID,
         from sequence: EntrySequence,
-        limit: FetchLimit
-    ) -> FetchOutcome
+        limit: FetchLimit,
+        into run: inout FetchedRun
+    ) -> Bool
 
     /// What the queue holds; from memory.
     func depth(_ queue: QueueID) -> QueueDepth

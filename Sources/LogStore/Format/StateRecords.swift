@@ -54,9 +54,31 @@ package struct SettleRecord: Equatable, Sendable {
     }
 
     func append(to span: inout OutputRawSpan, flags: UInt8, seed: UInt32) {
+        Self.append(
+            to: &span,
+            queue: queue,
+            reason: reason,
+            bytes: bytes,
+            ranges: ranges,
+            flags: flags,
+            seed: seed
+        )
+    }
+
+    /// The same without a record's value, so that the ranges are only lent.
+    @inline(__always)
+    static func append(
+        to span: inout OutputRawSpan,
+        queue: QueueID,
+        reason: UInt8,
+        bytes: UInt64,
+        ranges: [SequenceRange],
+        flags: UInt8,
+        seed: UInt32
+    ) {
         span.appendRecord(
             .settle,
-            length: Self.length(ranges: ranges.count),
+            length: length(ranges: ranges.count),
             flags: flags,
             count: ranges.count,
             word: queue.value,

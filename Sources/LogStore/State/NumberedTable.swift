@@ -48,17 +48,11 @@ struct NumberedTable<Value> {
         }
     }
 
-    /// Changes a value in place, if there is one.
+    /// Lends the place of a value, if there is one, to be changed; it must not be taken away.
     @inline(__always)
-    mutating func update(_ number: UInt32, _ change: (inout Value) -> Void) {
+    mutating func update(_ number: UInt32, _ change: (inout Value?) -> Void) {
         let at = place(of: number)
-        guard holds(at) else { return }
-        func changePresent(_ value: inout Value?) {
-            guard var present = value.take() else { return }
-            change(&present)
-            value = present
-        }
-        changePresent(&chapters[at.chapter][at.page].places[at.index])
+        if holds(at) { change(&chapters[at.chapter][at.page].places[at.index]) }
     }
 
     private mutating func insert(_ value: Value, _ at: Place) {

@@ -32,6 +32,12 @@ final class QueueState {
         self.nextSequence = nextSequence
     }
 
+    /// Notes that the settles of this turn are in a record.
+    func forgetPendingSettles() {
+        if pendingSettles.count < 64 { pendingSettles.empty() } else { pendingSettles = [] }
+        pendingSettleBytes = 0
+    }
+
     /// The oldest unsettled entry, or the next sequence.
     var firstSequence: UInt64 { extents.first?.firstUnsettled(from: 0) ?? nextSequence }
 
@@ -111,7 +117,7 @@ final class QueueState {
             return Settled(bytes: freed, segment: segment, endsExtent: false)
         }
         liveBytes -= extents[index].liveBytes
-        extents.remove(at: index)
+        if extents.count == 1 { extents.empty() } else { extents.remove(at: index) }
         return Settled(bytes: freed, segment: segment, endsExtent: true)
     }
 
@@ -150,8 +156,8 @@ final class QueueState {
 
     /// The index of the extent that holds the sequence, settled or not.
     func extentIndex(of sequence: UInt64) -> Int? {
-        guard let first = extents.first, sequence >= first.first else { return nil }
-        if sequence < first.end { return 0 }
+        guard !extents.isEmpty, sequence >= extents[0].first else { return nil }
+        if sequence < extents[0].end { return 0 }
         let index = extentIndex(from: sequence)
         guard index < extents.count, extents[index].first <= sequence else { return nil }
         return index

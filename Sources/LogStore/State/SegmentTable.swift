@@ -51,22 +51,22 @@ struct SegmentTable {
 
     mutating func seal(_ number: UInt32, length: Int, footerOffset: Int) {
         segments.update(number) {
-            $0.length = length
-            $0.footerOffset = footerOffset
+            $0?.length = length
+            $0?.footerOffset = footerOffset
         }
         touch(number)
         if segments[number]?.liveExtents == 0 { dead.insert(number) }
     }
 
     mutating func extentBegan(in number: UInt32) {
-        segments.update(number) { $0.liveExtents += 1 }
+        segments.update(number) { $0?.liveExtents += 1 }
     }
 
     mutating func extentEnded(in number: UInt32) {
         var isDead = false
-        segments.update(number) { info in
-            info.liveExtents -= 1
-            isDead = info.liveExtents == 0 && info.isSealed
+        segments.update(number) {
+            $0?.liveExtents -= 1
+            isDead = $0?.liveExtents == 0 && $0?.isSealed == true
         }
         if isDead { dead.insert(number) }
     }
@@ -89,7 +89,7 @@ struct SegmentTable {
             where touched.contains(info.number) || info.settledMilliseconds > now
                 || (info.isSealed && info.settledMilliseconds == 0)
             {
-                segments.update(info.number) { $0.settledMilliseconds = now }
+                segments.update(info.number) { $0?.settledMilliseconds = now }
             }
         }
         touched.removeAll(keepingCapacity: true)
@@ -99,7 +99,7 @@ struct SegmentTable {
     /// Forgets the times that a checkpoint must not keep: something was settled since, and after a start
     /// from that checkpoint nothing would tell so.
     mutating func forgetPassedTimes() {
-        for number in touched { segments.update(number) { $0.settledMilliseconds = 0 } }
+        for number in touched { segments.update(number) { $0?.settledMilliseconds = 0 } }
     }
 
     /// A packed form serves for a segment from now on.
@@ -112,9 +112,9 @@ struct SegmentTable {
     /// Has a form serve for its segment without giving up another one.
     mutating func serve(_ file: SegmentFile, bytes: Int, liveBytes: UInt64) {
         segments.update(file.segment) {
-            $0.generation = file.generation
-            $0.packedBytes = bytes
-            $0.packedLiveBytes = liveBytes
+            $0?.generation = file.generation
+            $0?.packedBytes = bytes
+            $0?.packedLiveBytes = liveBytes
         }
         // Another form was to go on serving, and this one to go; but that one is missing.
         dropped.removeAll { $0.file == file }

@@ -11,16 +11,8 @@ final class StoreState {
     var segments = SegmentTable()
     private(set) var nextQueueID: UInt32 = 1
 
-    // The queue used last; a producer's messages mostly go to the queue of the one before.
-    private var recent: QueueState?
-
     @inline(__always)
-    func queue(_ id: QueueID) -> QueueState? {
-        if let recent, recent.id == id { return recent }
-        guard let queue = queues[id.value] else { return nil }
-        recent = queue
-        return queue
-    }
+    func queue(_ id: QueueID) -> QueueState? { queues[id.value] }
 
     /// A queue of that id comes to be, or is named again in a further segment.
     @discardableResult
@@ -76,7 +68,6 @@ final class StoreState {
         guard let queue = queues[id.value] else { return }
         purge(queue, below: .max)
         queues[id.value] = nil
-        recent = nil
         nextQueueID = max(nextQueueID, id.value + 1)
     }
 

@@ -24,7 +24,7 @@ import TestSupport
                 model[known] = step
             case 6:
                 let number = UInt32.random(in: 0...next, using: &generator)
-                table.update(number) { $0 += 7 }
+                table.update(number) { $0? += 7 }
                 model[number]? += 7
             default:
                 let number = known ?? 5

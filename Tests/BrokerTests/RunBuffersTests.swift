@@ -1,0 +1,55 @@
+import NIOCore
+import Testing
+
+@testable import Broker
+
+/// Buffers serve again, and never while a message still stands in them.
+@Suite struct RunBuffersTests {
+    private func text(_ number: Int) -> String { "message \(number)" }
+
+    /// Reads a run of one message, as the store does.
+    private func run(_ number: Int, _ buffers: inout RunBuffers, bytes: Int = 256) -> ByteBuffer {
+        var buffer = buffers.take(bytes)
+        #expect(buffer.readableBytes == 0)
+        #expect(buffer.writableBytes >= bytes)
+        buffer.writeString(text(number))
+        let message = buffer.getSlice(at: 0, length: buffer.readableBytes) ?? ByteBuffer()
+        buffers.put(buffer)
+        return message
+    }
+
+    private func place(of buffer: ByteBuffer) -> Int {
+        buffer.withUnsafeReadableBytes { Int(bitPattern: $0.baseAddress) }
+    }
+
+    @Test("messages that are kept stay as they are, however many runs follow")
+    func kept() {
+        var buffers = RunBuffers()
+        var messages: [ByteBuffer] = []
+        for number in 0..<2_000 { messages.append(run(number, &buffers)) }
+        for (number, message) in messages.enumerated() {
+            #expect(String(buffer: message) == text(number))
+        }
+    }
+
+    @Test("memory of messages that are gone serves again")
+    func reused() {
+        var buffers = RunBuffers()
+        var places: Set<Int> = []
+        for number in 0..<2_000 { places.insert(place(of: run(number, &buffers))) }
+        #expect(places.count <= 256)
+    }
+
+    @Test("large buffers are not kept, nor those that grew")
+    func large() {
+        var buffers = RunBuffers()
+        for number in 0..<600 {
+            let message = run(number, &buffers, bytes: 1 << 16)
+            #expect(String(buffer: message) == text(number))
+            var grown = buffers.take(16)
+            grown.writeRepeatingByte(1, count: 1 << 16)
+            buffers.put(grown)
+            #expect(buffers.take(16).capacity <= 2048)
+        }
+    }
+}
