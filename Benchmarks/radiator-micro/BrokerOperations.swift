@@ -40,6 +40,8 @@ private final class DirectBroker {
         headers: ByteBuffer(bytes: Sample.headers),
         body: ByteBuffer(bytes: Sample.body)
     )
+    // Empty between calls.
+    private var notices: [StoreNotice] = []
     private var effects: [Effect] = []
     private var deliveries: [Delivery] = []
 
@@ -99,17 +101,24 @@ private final class DirectBroker {
     /// Makes durable what was appended, and takes what is delivered then as written to the socket.
     private func endTurn() {
         store.endTurn()
-        for notice in store.log.takeNotices() {
-            if let event = LogMessageStore.event(of: notice) {
-                broker.handle(event, now: Sample.time)
-            }
+        var happened: [StoreNotice] = []
+        swap(&happened, &notices)
+        happened = store.log.takeNotices(reusing: consume happened)
+        for event in happened.lazy.compactMap(LogMessageStore.event(of:)) {
+            broker.handle(event, now: Sample.time)
         }
-        effects = broker.takeEffects(reusing: effects)
+        happened.empty()
+        notices = happened
+        var taken: [Effect] = []
+        swap(&taken, &effects)
+        taken = broker.takeEffects(reusing: consume taken)
         var bytes = 0
-        for case .deliver(let delivery) in effects {
+        for case .deliver(let delivery) in taken {
             deliveries.append(delivery)
             bytes += delivery.message.footprint
         }
+        taken.empty()
+        effects = taken
         broker.written(
             consumer,
             bytes: bytes,

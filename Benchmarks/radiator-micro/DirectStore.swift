@@ -11,6 +11,8 @@ final class DirectStore {
     private var writer: SegmentWriter<PosixFileSystem>
     /// The first job to pack something, which is kept for the caller.
     private(set) var packing: StoreJob?
+    // Empty between calls.
+    private var jobs: [StoreJob] = []
 
     /// Little to be done beside the log: nothing prepared, no disk held.
     static var options: LogStoreOptions {
@@ -108,8 +110,12 @@ final class DirectStore {
 
     /// Performs jobs, and those that their results ask for.
     func performJobs() {
-        while case let jobs = log.takeJobs(), !jobs.isEmpty {
-            for job in jobs {
+        var taken: [StoreJob] = []
+        swap(&taken, &jobs)
+        while true {
+            taken = log.takeJobs(reusing: consume taken)
+            if taken.isEmpty { break }
+            for job in taken {
                 if case .pack = job, packing == nil {
                     packing = job
                 } else {
@@ -117,6 +123,7 @@ final class DirectStore {
                 }
             }
         }
+        jobs = taken
     }
 
     func perform(_ job: StoreJob) -> StoreResult {

@@ -534,15 +534,21 @@ package final class LogStore {
 
     /// The jobs since the last call, to be performed in any order, except that write jobs are
     /// performed one after another.
-    package func takeJobs() -> [StoreJob] {
-        defer { jobs.removeAll(keepingCapacity: true) }
-        return jobs
+    ///
+    /// The array passed in gives its storage back for reuse.
+    package func takeJobs(reusing storage: consuming [StoreJob] = []) -> [StoreJob] {
+        storage.empty()
+        swap(&storage, &jobs)
+        return storage
     }
 
     /// What happened since the last call, in order.
-    package func takeNotices() -> [StoreNotice] {
-        defer { notices.removeAll(keepingCapacity: true) }
-        return notices
+    ///
+    /// The array passed in gives its storage back for reuse.
+    package func takeNotices(reusing storage: consuming [StoreNotice] = []) -> [StoreNotice] {
+        storage.empty()
+        swap(&storage, &notices)
+        return storage
     }
 
     func isSyncDue(_ now: MonotonicTime) -> Bool {

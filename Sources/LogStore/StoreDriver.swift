@@ -25,6 +25,8 @@ package final class StoreDriver {
     private var mayStartOnRing = false
     /// What the ring writes at the moment.
     private var ringJob: WriteJob?
+    // Empty between calls.
+    private var jobs: [StoreJob] = []
 
     /// Above that the copying would take the loop longer than waking the thread.
     private static var ringBytesMax: Int { 64 << 10 }
@@ -155,7 +157,10 @@ package final class StoreDriver {
 
     /// Starts the jobs that reads asked for, without ending the turn.
     package func startJobs() {
-        for job in store.takeJobs() {
+        var taken: [StoreJob] = []
+        swap(&taken, &jobs)
+        taken = store.takeJobs(reusing: consume taken)
+        for job in taken {
             switch job {
             case .write(let job): write(job)
             case .read: run(job, on: reading)
@@ -164,6 +169,8 @@ package final class StoreDriver {
             case .pack: run(job, on: packing)
             }
         }
+        taken.empty()
+        jobs = taken
     }
 
     /// There is one write job at a time, so that the ring's and the thread's cannot overtake each other.

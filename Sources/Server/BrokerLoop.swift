@@ -192,7 +192,7 @@ package final class BrokerLoop {
     }
 
     /// Takes in what the store reports; call on the event loop.
-    package func handle(_ events: [StoreEvent]) {
+    package func handle(_ events: some Sequence<StoreEvent>) {
         eventLoop.preconditionInEventLoop()
         beginTurn()
         for event in events {

@@ -23,6 +23,8 @@ final class Engine {
     private var ticking: RepeatedTask?
     private var isFlushScheduled = false
     private var ringWatch: (any Channel)?
+    // Empty between calls.
+    private var notices: [StoreNotice] = []
 
     /// Open files kept for the store, its readers and the listeners.
     private static let filesReserved = 32
@@ -260,29 +262,36 @@ final class Engine {
 
     /// Hands the store's notices to the core, and tells the operator what concerns him.
     private func handOn() {
-        let notices = driver.store.takeNotices()
-        if notices.isEmpty { return }
-        for notice in notices {
-            switch notice {
-            case .damaged(let list):
-                metrics.damaged(list.count)
-                for damage in list { Self.log(damage, logger) }
-            case .quarantined(let report):
-                log(report)
-            case .sendsRefused(let reason?):
-                logger.warning("SENDs are refused", metadata: [LogKeys.reason: "\(reason)"])
-            case .sendsRefused(nil):
-                logger.warning("SENDs are taken again")
-            case .retentionShortened(let segments):
-                logger.warning(
-                    "disk is short: settled messages that retain would keep are given up",
-                    metadata: [LogKeys.segments: "\(segments)"]
-                )
-            case .durable, .fetched, .pressure, .failed:
-                break
-            }
+        var taken: [StoreNotice] = []
+        swap(&taken, &notices)
+        taken = driver.store.takeNotices(reusing: consume taken)
+        if !taken.isEmpty {
+            for notice in taken { tell(notice) }
+            loop.handle(taken.lazy.compactMap(LogMessageStore.event(of:)))
         }
-        loop.handle(notices.compactMap(LogMessageStore.event(of:)))
+        taken.empty()
+        notices = taken
+    }
+
+    private func tell(_ notice: StoreNotice) {
+        switch notice {
+        case .damaged(let list):
+            metrics.damaged(list.count)
+            for damage in list { Self.log(damage, logger) }
+        case .quarantined(let report):
+            log(report)
+        case .sendsRefused(let reason?):
+            logger.warning("SENDs are refused", metadata: [LogKeys.reason: "\(reason)"])
+        case .sendsRefused(nil):
+            logger.warning("SENDs are taken again")
+        case .retentionShortened(let segments):
+            logger.warning(
+                "disk is short: settled messages that retain would keep are given up",
+                metadata: [LogKeys.segments: "\(segments)"]
+            )
+        case .durable, .fetched, .pressure, .failed:
+            break
+        }
     }
 
     // MARK: Changing
