@@ -342,6 +342,13 @@ struct Replay<Files: FileSystem> {
             segment == position.segment && position.offset > SegmentHeader.byteCount
         start.nextGroup = isKnownPart ? nil : nextGroup
         start.epoch = isKnownPart ? 0 : epoch
+        if isKnownPart, let nextGroup {
+            start.floor = ScanStart.Floor(
+                offset: position.offset,
+                nextGroup: nextGroup,
+                epoch: epoch
+            )
+        }
         start.mayJump = mayJump
         start.isLive = scope.isLive
         if state.segments[segment] == nil { state.segments.begin(segment) }

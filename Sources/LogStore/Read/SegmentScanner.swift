@@ -39,6 +39,15 @@ struct ScanStart {
     var mayJump = false
     /// A writer may be at work on the file, so that the window may be older than the file.
     var isLive = false
+    /// What a checkpoint says of the groups behind its position.
+    var floor: Floor?
+
+    /// Groups from `offset` on have no lower number and epoch; what has is left over from an earlier life.
+    struct Floor {
+        let offset: Int
+        let nextGroup: UInt64
+        let epoch: UInt64
+    }
 }
 
 /// A scan through one segment file.
@@ -59,6 +68,7 @@ struct SegmentScanner<Files: FileSystem> {
     private var isBetweenGroups = false
     private var footerOffset: Int?
     private let isLive: Bool
+    private let floor: ScanStart.Floor?
     /// Where the file was read again because nothing sound stood there.
     private var rereadOffset = -1
     /// Where it was read once more because something later vouches for it.
@@ -83,6 +93,7 @@ struct SegmentScanner<Files: FileSystem> {
         groupEnd = start.offset
         isBetweenGroups = start.mayJump
         isLive = start.isLive
+        floor = start.floor
     }
 
     /// Where the current event's bytes begin in `reader.window`.
@@ -122,9 +133,9 @@ struct SegmentScanner<Files: FileSystem> {
     /// Whether a group may stand here: right after the last one; or inside it, when a later opening of
     /// the store cut that one off here.
     private func isSuccessor(_ group: GroupRecord) -> Bool {
-        guard group.epoch >= epoch else { return false }
+        guard mayStand(group, at: offset) else { return false }
         guard let nextGroup else { return true }
-        if isBetweenGroups { return group.number >= nextGroup }
+        if isBetweenGroups { return true }
         guard group.number == nextGroup else { return false }
         return offset == groupEnd || group.epoch > epoch
     }
@@ -176,7 +187,14 @@ struct SegmentScanner<Files: FileSystem> {
         }
         guard let group = GroupRecord(header, reader.window.span.bytes, at: at - reader.start)
         else { return false }
-        return group.epoch >= epoch && group.number >= (nextGroup ?? 0)
+        return mayStand(group, at: at)
+    }
+
+    /// Whether a group can belong to the log at all, and is no leftover.
+    private func mayStand(_ group: GroupRecord, at offset: Int) -> Bool {
+        guard group.epoch >= epoch, group.number >= (nextGroup ?? 0) else { return false }
+        guard let floor, offset >= floor.offset else { return true }
+        return group.epoch >= floor.epoch && group.number >= floor.nextGroup
     }
 
     /// The durable position that the rest of this segment vouches for.
@@ -195,7 +213,7 @@ struct SegmentScanner<Files: FileSystem> {
                 let header = RecordHeader(bytes, at: local),
                 header.isSound(bytes, at: local, seed: seed, fileOffset: at),
                 let group = GroupRecord(header, bytes, at: local),
-                group.epoch >= epoch, group.number >= (nextGroup ?? 0)
+                mayStand(group, at: at)
             {
                 best = max(best, group.durable)
             }

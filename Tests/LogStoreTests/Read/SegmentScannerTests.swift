@@ -191,4 +191,32 @@ import TestSupport
         log.group(1)
         #expect(try events(log.bytes) == ["clean"])
     }
+
+    @Test("behind damage, what an earlier life left is told by the number and epoch of a checkpoint")
+    func leftoversBehindACheckpoint() throws {
+        var log = builder
+        log.group(1)
+        let second = log.group(2)
+        // The life before wrote further, as far as its own fourth group.
+        var old = log
+        old.group(3)
+        let fourth = old.group(4, durable: second)
+        log.group(3, epoch: 2, records: 1)
+        let end = log.bytes.count
+        log.bytes += old.bytes[end...]
+        for offset in stride(from: second, to: end, by: 8) { log.bytes[offset + 4] ^= 4 }
+        var start = ScanStart()
+        start.durable = LogPosition(segment: 1, offset: end)
+        #expect(try events(log.bytes, start).contains("group 4"))
+        for (nextGroup, epoch) in [(UInt64(3), UInt64(2)), (5, 1)] {
+            start.floor = ScanStart.Floor(offset: end, nextGroup: nextGroup, epoch: epoch)
+            #expect(
+                try events(log.bytes, start)
+                    == ["group 1", "record", "record", "damage \(second..<end)", "clean"]
+            )
+        }
+        // It says nothing of what stands before its position.
+        start.floor = ScanStart.Floor(offset: fourth + 1, nextGroup: 5, epoch: 2)
+        #expect(try events(log.bytes, start).contains("group 4"))
+    }
 }
