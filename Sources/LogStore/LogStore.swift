@@ -59,6 +59,8 @@ package final class LogStore {
 
     // Maintenance.
 
+    /// The active segment when the last turn ended.
+    private var lastSegment: UInt32
     var spares: [Spare] = []
     var nextSpare: UInt64 = 1
     var isPreparing = false
@@ -127,6 +129,7 @@ package final class LogStore {
         nextCheckpoint = recovered.nextCheckpoint
         let end = recovered.end
         seed = recovered.store.seed(ofSegment: end.segment)
+        lastSegment = end.segment
         tail = LogTail(
             chunkBytes: min(options.chunkBytes, options.segmentBytes),
             bytesMax: options.tailBytes,
@@ -488,7 +491,9 @@ package final class LogStore {
         if tail.end.offset + footerBytes + margin > options.segmentBytes || isPreparedBetter {
             roll()
         }
-        captureCheckpoint(now: now)
+        // Both take long where there are many queues, so not in the same turn.
+        if tail.segment == lastSegment { captureCheckpoint(now: now) }
+        lastSegment = tail.segment
         if !isWriting { handOver(now: now) }
         prepareSpareInTime()
         updatePressure()
