@@ -147,14 +147,15 @@ extension LogStore {
         openReads += 1
         readsSinceTick += 1
         if extent.segment != tail.segment { restingSince[extent.segment] = turnTime }
+        let info = state.segments[extent.segment]
         let job = ReadJob(
             queue: queue.id,
-            file: state.segments[extent.segment]?.file
-                ?? SegmentFile(segment: extent.segment, generation: 0),
+            file: info?.file ?? SegmentFile(segment: extent.segment, generation: 0),
             seed: id.seed(ofSegment: extent.segment),
             sequences: sequences,
             postings: list,
-            footerOffset: state.segments[extent.segment]?.footerOffset ?? 0,
+            footerOffset: info?.footerOffset ?? 0,
+            length: info?.length ?? 0,
             bytesMax: bytesMax
         )
         // The list must come from a footer that is still on its way to the disk.

@@ -85,6 +85,8 @@ package struct ReadJob: Sendable {
     /// The posting list, or nil to load it from the footer.
     let postings: Postings?
     let footerOffset: Int
+    /// Bytes of the segment as it was written; 0 while it is active.
+    let length: Int
     let bytesMax: Int
     /// How often an error of the disk may still be hoped to pass.
     var triesLeft = 4

@@ -43,12 +43,14 @@ extension Dispatcher {
         for queue: Queue
     ) -> EntrySequence? {
         queue.fetchOpened(from: from)
-        guard store.fetch(queue.id, from: from, limit: limit, into: &run) else { return nil }
+        guard store.fetch(queue.id, from: from, limit: limit, into: &fetchedAtOnce) else {
+            return nil
+        }
         queue.isCold = false
-        let next = run.next
-        take(run, for: queue)
-        // Or their buffers would stay with them.
-        run.messages.empty()
+        let next = fetchedAtOnce.next
+        take(fetchedAtOnce, for: queue)
+        // Or their buffers would not be free when they are written.
+        fetchedAtOnce.messages.empty()
         return next
     }
 

@@ -42,8 +42,10 @@ final class Dispatcher {
     /// The memory of a queue's ready messages when it had none left, for the next queue that gets some:
     /// of many queues most have none at most times.
     var spareLine = Deque<FetchedMessage>()
-    /// What the store read at once; empty between calls.
-    var run = FetchedRun()
+    /// A queue that fetches more at once keeps its memory: too much for one with a message or two.
+    private static let spareMessagesMax = 64
+    /// What the store read at once; without messages between calls.
+    var fetchedAtOnce = FetchedRun()
 
     init(
         store: any MessageStore,
@@ -173,7 +175,9 @@ final class Dispatcher {
         let number = session.nextDelivery()
         if queue.isPersistent {
             fetchedBytes -= bytes
-            if queue.ready.isEmpty { spareLine = queue.takeReadyMemory() }
+            if queue.ready.isEmpty, queue.fetchMessages <= Self.spareMessagesMax {
+                spareLine = queue.takeReadyMemory()
+            }
         }
         subscription.inFlight.append(
             InFlight(

@@ -4,7 +4,8 @@ import NIOCore
 ///
 /// Where many queues have a message each, a run is one message, and making a buffer for it would cost as
 /// much as the rest of reading it. A small buffer is given out again once the messages in it are let go
-/// of: there are as many as one turn may have runs on their way to their sockets. Half a megabyte at most.
+/// of, which is when they are written to their sockets: with more than 256 runs in a turn, the rest gets new
+/// ones. Half a megabyte at most.
 struct RunBuffers {
     private var small: [ByteBuffer] = []
     private var next = 0

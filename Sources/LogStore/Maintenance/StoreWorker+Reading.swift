@@ -235,14 +235,17 @@ extension StoreWorker {
         _ job: ReadJob,
         _ reader: inout BlockReader<Files>
     ) throws(FileError) -> Postings? {
+        // Behind the segment's end may be what an earlier life of the file left there.
+        let length = job.length > 0 ? min(job.length, reader.size) : reader.size
         var start = ScanStart()
-        start.durable = LogPosition(segment: job.segment, offset: reader.size)
+        start.durable = LogPosition(segment: job.segment, offset: length)
         var scanner = SegmentScanner(reader, segment: job.segment, store: store, start: start)
         var first: UInt64?
         var offsets: [UInt32] = []
         while true {
             let event = try scanner.next()
             if case .end = event { break }
+            if scanner.eventOffset >= length { break }
             guard case .record(let header) = event else { continue }
             let bytes = scanner.reader.window.span.bytes
             guard let record = MessageRecord(header, bytes, at: scanner.windowOffset) else {

@@ -60,6 +60,7 @@ extension Verifier {
                 sequences: sequences,
                 postings: nil,
                 footerOffset: info.footerOffset,
+                length: info.length,
                 bytesMax: 8 << 20
             )
             job.triesLeft = 0

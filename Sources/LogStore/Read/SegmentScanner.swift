@@ -42,7 +42,8 @@ struct ScanStart {
     /// What a checkpoint says of the groups behind its position.
     var floor: Floor?
 
-    /// Groups from `offset` on have no lower number and epoch; what has is left over from an earlier life.
+    /// Groups from `offset` on have no lower number and epoch; what has is left over from an earlier life
+    /// of the file.
     struct Floor {
         let offset: Int
         let nextGroup: UInt64
@@ -74,7 +75,15 @@ struct SegmentScanner<Files: FileSystem> {
     /// Where it was read once more because something later vouches for it.
     private var provenOffset = -1
     /// What `laterProof` found.
-    private var proof: LogPosition?
+    private var proof: Proof?
+
+    /// What the rest of the segment tells of itself.
+    private struct Proof {
+        /// Everything before it was durable.
+        var durable: LogPosition
+        /// No leftovers stand before it: the log reached that far, or the file was cut where it ended.
+        var end: Int
+    }
 
     init(
         _ reader: BlockReader<Files>,
@@ -109,7 +118,7 @@ struct SegmentScanner<Files: FileSystem> {
         if header.kind == .group { return try group(header) }
         // Without a group that speaks for it, a sound record may be what an earlier life left behind.
         guard
-            isBetweenGroups
+            try isBetweenGroups
                 ? isVouched(offset) : offset + header.length <= groupEnd
         else { return try bad() }
         if header.kind == .footer { footerOffset = offset }
@@ -149,7 +158,7 @@ struct SegmentScanner<Files: FileSystem> {
         }
         let position = LogPosition(segment: segment, offset: offset)
         if durable.segment == segment || durable <= position {
-            durable = max(durable, try laterProof())
+            durable = max(durable, try laterProof().durable)
         }
         guard durable > position, offset < reader.size else {
             return .end(offset == groupEnd || isBetweenGroups ? .clean : .torn)
@@ -163,7 +172,8 @@ struct SegmentScanner<Files: FileSystem> {
         let start = offset
         var at = offset + 8
         while at + RecordHeader.byteCount <= reader.size {
-            if let header = try reader.soundHeader(at, seed: seed), isPlausible(header, at: at) {
+            if let header = try reader.soundHeader(at, seed: seed), try isPlausible(header, at: at)
+            {
                 break
             }
             at += 8
@@ -176,15 +186,17 @@ struct SegmentScanner<Files: FileSystem> {
         return .damage(start..<offset, "no record with a right checksum stands here")
     }
 
-    private func isVouched(_ at: Int) -> Bool {
-        LogPosition(segment: segment, offset: at) < durable
+    /// Whether a sound record belongs to the log though its group's header is not there to say so.
+    private mutating func isVouched(_ at: Int) throws(FileError) -> Bool {
+        guard LogPosition(segment: segment, offset: at) < durable else { return false }
+        guard let floor, at >= floor.offset else { return true }
+        // A later segment vouches for this one, but not for what stands in its file behind the log.
+        return at < (try laterProof().end)
     }
 
     /// Whether a sound record can belong to the log here, and is no leftover.
-    private func isPlausible(_ header: RecordHeader, at: Int) -> Bool {
-        guard header.kind == .group else {
-            return isVouched(at)
-        }
+    private mutating func isPlausible(_ header: RecordHeader, at: Int) throws(FileError) -> Bool {
+        guard header.kind == .group else { return try isVouched(at) }
         guard let group = GroupRecord(header, reader.window.span.bytes, at: at - reader.start)
         else { return false }
         return mayStand(group, at: at)
@@ -197,13 +209,13 @@ struct SegmentScanner<Files: FileSystem> {
         return group.epoch >= floor.epoch && group.number >= floor.nextGroup
     }
 
-    /// The durable position that the rest of this segment vouches for.
+    /// What the rest of this segment vouches for.
     ///
     /// Reads to the file's end, once: the last group vouches for most, and what it vouches for holds
     /// for each damage before it.
-    private mutating func laterProof() throws(FileError) -> LogPosition {
+    private mutating func laterProof() throws(FileError) -> Proof {
         if let proof { return proof }
-        var best = durable
+        var best = Proof(durable: durable, end: try endsWithFooter() ? reader.size : 0)
         var at = offset + 8
         while try reader.load(at, GroupRecord.length) {
             let bytes = reader.window.span.bytes
@@ -215,11 +227,22 @@ struct SegmentScanner<Files: FileSystem> {
                 let group = GroupRecord(header, bytes, at: local),
                 mayStand(group, at: at)
             {
-                best = max(best, group.durable)
+                best.durable = max(best.durable, group.durable)
+                best.end = max(best.end, at + group.groupBytes)
             }
             at += 8
         }
         proof = best
         return best
+    }
+
+    /// Whether the file is cut right behind a sound footer, whose last eight bytes say where it begins.
+    private mutating func endsWithFooter() throws(FileError) -> Bool {
+        guard reader.size >= 8, try reader.load(reader.size - 8, 8) else { return false }
+        let place = reader.window.span.bytes.uint64(at: reader.size - 8 - reader.start)
+        guard let at = Int(exactly: place), at < reader.size,
+            let header = try reader.soundHeader(at, seed: seed)
+        else { return false }
+        return header.kind == .footer && at + header.length == reader.size
     }
 }

@@ -192,7 +192,7 @@ import TestSupport
         #expect(try events(log.bytes) == ["clean"])
     }
 
-    @Test("behind damage, what an earlier life left is told by the number and epoch of a checkpoint")
+    @Test("behind damage, a checkpoint's number and epoch tell what an earlier life left")
     func leftoversBehindACheckpoint() throws {
         var log = builder
         log.group(1)
@@ -218,5 +218,25 @@ import TestSupport
         // It says nothing of what stands before its position.
         start.floor = ScanStart.Floor(offset: fourth + 1, nextGroup: 5, epoch: 2)
         #expect(try events(log.bytes, start).contains("group 4"))
+
+        // A later segment vouches for this one, and not for the records that were left in its file.
+        start.floor = ScanStart.Floor(offset: end, nextGroup: 3, epoch: 2)
+        start.durable = LogPosition(segment: 2, offset: 0)
+        let found = try events(log.bytes, start)
+        #expect(found.count { $0 == "record" } == 2 && found.last == "clean")
+    }
+
+    @Test("behind a checkpoint, records whose group's header is damaged count if the log went on")
+    func recordsWithoutHeader() throws {
+        var log = builder
+        log.group(1)
+        let second = log.group(2, epoch: 2)
+        var start = ScanStart()
+        start.durable = LogPosition(segment: 2, offset: 0)
+        start.floor = ScanStart.Floor(offset: second, nextGroup: 2, epoch: 2)
+        log.bytes[second + 20] ^= 4
+        #expect(try events(log.bytes, start).count { $0 == "record" } == 2)
+        log.group(3, epoch: 2, records: 1)
+        #expect(try events(log.bytes, start).count { $0 == "record" } == 5)
     }
 }
