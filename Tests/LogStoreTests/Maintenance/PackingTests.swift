@@ -143,6 +143,41 @@ import Testing
         #expect(isWhole(again, queue))
     }
 
+    @Test("on a scarce disk the next segment waits until the last one has given its disk back")
+    func scarceDisk() throws {
+        var options = Self.options
+        options.minFreeDiskBytes = 8 << 20
+        let files = SimulatedFileSystem(seed: 1)
+        files.capacityBytes = 1 << 30
+        let store = try ManualStore(options, on: files)
+        let queue = store.store.declare("/queue/a")
+        send(10_000, store, queue)
+        for sequence in 1...UInt64(10_000) where sequence % 100 != 0 {
+            store.store.settle(queue, EntrySequence(sequence), bytes: nil, reason: 1)
+        }
+        store.drain()
+        // Others take the rest.
+        let taken = try (1 << 30) - files.freeBytes("/data")
+        files.capacityBytes = taken + (1 << 20)
+        var packs = 0
+        for _ in 0..<100 {
+            store.tick(after: .seconds(1))
+            store.endTurn()
+            while let job = store.takeFirst() {
+                if case .pack = job { packs += 1 }
+                store.complete(store.perform(job))
+                // Segments of which more than one form is there.
+                let forms = try files.list("/data").filter { !$0.hasSuffix(".chk") }
+                    .map { $0.drop { $0 != "-" }.dropFirst().prefix(10) }
+                let doubled = Dictionary(grouping: forms) { $0 }.count { $0.value.count > 1 }
+                #expect(doubled <= 1)
+            }
+        }
+        #expect(store.store.isSpaceLow, "to the end")
+        #expect(packs > 3, "and nevertheless all is packed")
+        #expect(try files.list("/data").count { $0.hasSuffix(".log") } <= 2)
+    }
+
     @Test("what is settled of a packed segment gives its disk back, too")
     func packedAgain() throws {
         let (store, queue) = try packedStore()
