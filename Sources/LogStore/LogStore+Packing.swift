@@ -4,8 +4,8 @@ import Base
 ///
 /// A segment is packed when so little of it is live that rewriting that gives disk back, or when it has
 /// rested for a while and compression may. One at a time, so many bytes a second at most, and never one
-/// that a start might still have to replay. On a scarce disk the next one waits until the last one has given
-/// its disk back. A message is copied once, and again each time that half of
+/// that a start might still have to replay. On a scarce disk the next ones wait until the last ones have given
+/// their disk back. A message is copied once, and again each time that half of
 /// what was packed with it is done with.
 extension LogStore {
     /// A segment that was worth packing, with the queues that have something unsettled in it.
@@ -76,7 +76,7 @@ extension LogStore {
     /// Starts packing the best of the listed segments that is still worth it.
     private func pickPacking(now: MonotonicTime) {
         // Both forms take room until checkpoints leave the old one out, and these need room themselves.
-        if isSpaceLow, state.segments.hasFilesToLeave { return }
+        if isSpaceLow, state.segments.doubledBytes > (space.freeBytes ?? 0) / 4 { return }
         while !isPacking, now >= packNotBefore, let candidate = packCandidates.popLast() {
             guard let info = state.segments[candidate.segment], isPackable(info) else { continue }
             var unsettled = Live()

@@ -240,7 +240,9 @@ struct Replay<Files: FileSystem> {
     private mutating func loseWhole(_ segment: UInt32) {
         if state.segments[segment] == nil { state.segments.begin(segment) }
         if state.segments[segment]?.isSealed == false {
-            end = LogPosition(segment: segment, offset: SegmentHeader.byteCount)
+            // Known entries stand before the checkpoint's position, for a reader that can open it again.
+            let known = segment == position.segment ? position.offset : 0
+            end = LogPosition(segment: segment, offset: max(known, SegmentHeader.byteCount))
             sealWithoutFooter(segment)
         }
         mayJump = true

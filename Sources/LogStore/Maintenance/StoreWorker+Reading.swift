@@ -235,8 +235,10 @@ extension StoreWorker {
         _ job: ReadJob,
         _ reader: inout BlockReader<Files>
     ) throws(FileError) -> Postings? {
-        // Behind the segment's end may be what an earlier life of the file left there.
-        let length = job.length > 0 ? min(job.length, reader.size) : reader.size
+        // Behind the segment's end may be what an earlier life of the file left there. Checkpoints may hold
+        // a header's length for a file that could not be opened once.
+        let isKnown = job.length > SegmentHeader.byteCount
+        let length = isKnown ? min(job.length, reader.size) : reader.size
         var start = ScanStart()
         start.durable = LogPosition(segment: job.segment, offset: length)
         var scanner = SegmentScanner(reader, segment: job.segment, store: store, start: start)

@@ -121,6 +121,8 @@ struct SegmentScanner<Files: FileSystem> {
             try isBetweenGroups
                 ? isVouched(offset) : offset + header.length <= groupEnd
         else { return try bad() }
+        // What vouched for it may have moved the window.
+        if isBetweenGroups, try reader.soundHeader(offset, seed: seed) == nil { return try bad() }
         if header.kind == .footer { footerOffset = offset }
         offset += header.length
         return .record(header)
@@ -189,7 +191,7 @@ struct SegmentScanner<Files: FileSystem> {
     /// Whether a sound record belongs to the log though its group's header is not there to say so.
     private mutating func isVouched(_ at: Int) throws(FileError) -> Bool {
         guard LogPosition(segment: segment, offset: at) < durable else { return false }
-        guard let floor, at >= floor.offset else { return true }
+        guard let floor, at >= floor.offset, durable.segment > segment else { return true }
         // A later segment vouches for this one, but not for what stands in its file behind the log.
         return at < (try laterProof().end)
     }

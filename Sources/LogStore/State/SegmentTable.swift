@@ -172,6 +172,11 @@ struct SegmentTable {
     /// Whether a checkpoint would bring files nearer to their end, apart from those of dead segments.
     var hasFilesToLeave: Bool { !replaced.isEmpty || !dropped.isEmpty }
 
+    /// Bytes of packed forms whose predecessors checkpoints do not leave out yet.
+    var doubledBytes: Int {
+        (replaced + dropped.map(\.file)).reduce(0) { $0 + (segments[$1.segment]?.packedBytes ?? 0) }
+    }
+
     /// Every file that is left out of checkpoints while it may still be there.
     var absent: [SegmentFile] {
         dropped.map(\.file)

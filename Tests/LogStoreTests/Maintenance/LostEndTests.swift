@@ -141,6 +141,24 @@ import Testing
         let store = try ManualStore(Self.options, on: files)
         #expect(store.report.putAside == [])
         #expect(try files.list("/data").contains(name))
+
+        files.clearFaults()
+        let queue = try #require(store.store.queueNames.first).id
+        let depth = try #require(store.store.depth(queue))
+        var next: UInt64 = 1
+        var served: [UInt64] = []
+        while next < depth.next.value {
+            if let found = store.fetch(queue, from: next) {
+                served += found.sequences
+                next = found.next
+            }
+            while let job = store.takeRead() { store.complete(store.perform(job)) }
+            for fetched in store.takeFetched() {
+                served += fetched.sequences
+                next = fetched.next
+            }
+        }
+        #expect(served.count == depth.messages, "opened again, it serves what is known")
     }
 
     @Test("a lost sector costs the messages in it, and those around it are served")

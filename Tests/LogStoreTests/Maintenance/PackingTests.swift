@@ -143,22 +143,23 @@ import Testing
         #expect(isWhole(again, queue))
     }
 
-    @Test("on a scarce disk the next segment waits until the last one has given its disk back")
+    @Test("on a scarce disk the next segment waits until the last ones have given their disk back")
     func scarceDisk() throws {
         var options = Self.options
         options.minFreeDiskBytes = 8 << 20
+        options.packCodec = .stored
         let files = SimulatedFileSystem(seed: 1)
         files.capacityBytes = 1 << 30
         let store = try ManualStore(options, on: files)
         let queue = store.store.declare("/queue/a")
         send(10_000, store, queue)
-        for sequence in 1...UInt64(10_000) where sequence % 100 != 0 {
+        for sequence in 1...UInt64(10_000) where sequence % 5 < 3 {
             store.store.settle(queue, EntrySequence(sequence), bytes: nil, reason: 1)
         }
         store.drain()
-        // Others take the rest.
+        // Others take the rest but for little more than one packed form.
         let taken = try (1 << 30) - files.freeBytes("/data")
-        files.capacityBytes = taken + (1 << 20)
+        files.capacityBytes = taken + (256 << 10)
         var packs = 0
         for _ in 0..<100 {
             store.tick(after: .seconds(1))
@@ -170,7 +171,7 @@ import Testing
                 let forms = try files.list("/data").filter { !$0.hasSuffix(".chk") }
                     .map { $0.drop { $0 != "-" }.dropFirst().prefix(10) }
                 let doubled = Dictionary(grouping: forms) { $0 }.count { $0.value.count > 1 }
-                #expect(doubled <= 1)
+                if try files.freeBytes("/data") < 256 << 10 { #expect(doubled <= 1) }
             }
         }
         #expect(store.store.isSpaceLow, "to the end")
