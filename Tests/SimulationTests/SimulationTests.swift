@@ -89,6 +89,8 @@ struct SimulationTests {
         // A dropped file that could not be prepared had sends refused while none was needed; a packed form
         // that was of no use any more, and could not be removed or was being made, was forgotten by a crash.
         (.faults, [108, 111, 146, 229, 231, 374, 657, 803, 9_346, 12_485, 15_860, 42_708, 46_615]),
+        // On a scarce disk packing took what checkpoints and settles needed.
+        (.fullDisk, [7_556, 9_247, 400_129]),
     ]
 
     @Test("no seed that once failed fails again", arguments: kept.indices)
