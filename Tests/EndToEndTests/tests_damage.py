@@ -29,9 +29,11 @@ def crashed_behind_checkpoint(environment):
         client.send("/queue/kept", "the first file cannot go, which would bring a checkpoint")
     producer = Producer(daemon.address, "/queue/orders", padding=400)
     settler = Settler(daemon.address, "/queue/orders")
-    second = environment.data / "segment-0000000002.log"
+    # The new store's own checkpoint is the first; this one may come some turns after the second file.
+    checkpoint = environment.data / "checkpoint-0000000002.chk"
     pump([producer, settler],
-         lambda: producer.receipted > 8000 and len(settler.settled) > 2000 and second.exists())
+         lambda: producer.receipted > 8000 and len(settler.settled) > 2000 and checkpoint.exists())
+    assert (environment.data / "segment-0000000002.log").exists()
     settler.limit = len(settler.taken)
     number = next(number for number in range(producer.next + 500, producer.next + 510)
                   if number % 10)  # whose padding is nobody else's, shifted
