@@ -172,7 +172,7 @@ struct SegmentTable {
     /// Whether a checkpoint would bring files nearer to their end, apart from those of dead segments.
     var hasFilesToLeave: Bool { !replaced.isEmpty || !dropped.isEmpty }
 
-    /// Bytes of packed forms whose predecessors checkpoints do not leave out yet.
+    /// Bytes of packed forms whose predecessors some kept checkpoint still needs.
     var doubledBytes: Int {
         (replaced + dropped.map(\.file)).reduce(0) { $0 + (segments[$1.segment]?.packedBytes ?? 0) }
     }
