@@ -266,4 +266,21 @@ import TestSupport
             }
         }
     }
+
+    @Test("a segment's end and the checkpoint behind it fall into two turns")
+    func segmentEndAndCheckpoint() throws {
+        let store = try ManualStore()
+        let queue = store.store.declare("/queue/a")
+        store.drain()
+        while store.store.tail.segment == 1 {
+            store.drain()
+            store.send(1000, to: queue)
+            store.endTurn()
+        }
+        #expect(store.store.checkpointWanted && store.store.capturedCheckpoint == nil)
+        store.endTurn()
+        #expect(!store.store.checkpointWanted && store.store.capturedCheckpoint != nil)
+        store.drain()
+        #expect(store.store.isIdle)
+    }
 }
