@@ -142,7 +142,15 @@ def packed(environment):
                 client.ack(message)
         names = lambda prefix: [path for path in environment.data.iterdir()
                                 if path.name.startswith(prefix)]
-        until(lambda: len(names("segment-")) <= 2 and len(names("packed-")) > 5, 30, "packing")
+
+        # A segment that ended early, for one on a prepared file, may be too short to gain by packing.
+        def is_packed():
+            with contextlib.suppress(FileNotFoundError):
+                whole = [path for path in names("segment-") if path.stat().st_size > 32 << 10]
+                return len(whole) <= 2 and len(names("packed-")) > 5
+            return False
+
+        until(is_packed, 30, "packing")
         size = sum(path.stat().st_size for path in names("packed-"))
         assert size < 2 * sum(map(len, kept)), f"{size} bytes for {len(kept)} messages"
     status, output, errors = environment.log_tool("verify", "--live", environment.data)
