@@ -51,7 +51,7 @@ extension LogStore {
         }
         rankNotBefore = now.advanced(by: Interval(nanoseconds: extents * 1_000))
         var ranked: [(number: UInt32, gain: Int)] = []
-        for info in state.segments.segments.values where isPackable(info) {
+        for info in state.segments.infos where isPackable(info) {
             guard let live = live[info.number] else { continue }
             let gain = gain(info, live)
             if gain > 0 || isWorthCompressing(info, now: now) { ranked.append((info.number, gain)) }

@@ -346,12 +346,7 @@ package final class LogStore {
         }
         queue.pendingSettleReason = reason
         queue.pendingSettleBytes += freed
-        let last = queue.pendingSettles.count - 1
-        if last >= 0, queue.pendingSettles[last].end == sequence.value {
-            queue.pendingSettles[last].count += 1
-        } else {
-            queue.pendingSettles.append(SequenceRange(first: sequence.value, count: 1))
-        }
+        queue.pendingSettles.add(sequence.value)
         return true
     }
 

@@ -232,7 +232,7 @@ extension Simulation {
     private func checkFiles() throws {
         let segments = store.state.segments
         var known = Set(segments.absent + store.recyclable)
-        for info in segments.segments.values { known.insert(info.file) }
+        for info in segments.infos { known.insert(info.file) }
         known.formUnion(segments.replaced)
         let spares = Set(store.spares.map { FileNames.spare($0.number) })
         var checkpoints = 0

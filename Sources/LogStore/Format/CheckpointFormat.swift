@@ -55,7 +55,7 @@ enum CheckpointFormat {
     ) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(state.queues.count * Self.queueBytesGuess)
-        let segments = state.segments.segments.values
+        let segments = state.segments.infos
         let dropped = state.segments.absent
         bytes.append(littleEndian: CheckpointHeader.magic)
         bytes.append(littleEndian: CheckpointHeader.formatVersion)

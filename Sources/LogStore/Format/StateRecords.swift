@@ -59,7 +59,7 @@ package struct SettleRecord: Equatable, Sendable {
             queue: queue,
             reason: reason,
             bytes: bytes,
-            ranges: ranges,
+            ranges: SettledRanges(ranges),
             flags: flags,
             seed: seed
         )
@@ -72,7 +72,7 @@ package struct SettleRecord: Equatable, Sendable {
         queue: QueueID,
         reason: UInt8,
         bytes: UInt64,
-        ranges: [SequenceRange],
+        ranges: SettledRanges,
         flags: UInt8,
         seed: UInt32
     ) {
@@ -87,9 +87,9 @@ package struct SettleRecord: Equatable, Sendable {
             span.append64(bytes)
             span.append(reason, as: UInt8.self)
             span.append(repeating: 0, count: 3, as: UInt8.self)
-            for range in ranges {
-                span.append64(range.first)
-                span.append32(range.count)
+            for index in 0..<ranges.count {
+                span.append64(ranges[index].first)
+                span.append32(ranges[index].count)
             }
         }
     }

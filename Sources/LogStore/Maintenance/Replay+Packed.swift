@@ -8,7 +8,7 @@ extension Replay {
     mutating func sortOutForms() {
         for file in packed { state.segments.note(file) }
         let dropped = Set(state.segments.absent)
-        for info in state.segments.segments.values where info.number < position.segment {
+        for info in state.segments.infos where info.number < position.segment {
             if exists(info.file) { continue }
             guard let other = forms[info.number]?.first else {
                 addDamage(info.file, 0..<0, "the file is missing", [])

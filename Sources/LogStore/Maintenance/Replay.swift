@@ -645,8 +645,3 @@ struct Replay<Files: FileSystem> {
         }
     }
 }
-
-extension SegmentTable {
-    /// The highest segment number that is known of, dropped ones included; 0 if there is none.
-    var highest: UInt32 { max(segments.numbers.last ?? 0, absent.map(\.segment).max() ?? 0) }
-}

@@ -167,7 +167,7 @@ package struct Snapshot<Files: FileSystem> {
     ) -> [SegmentFile]? {
         let sealed = opened.listing.segments.map { SegmentFile(segment: $0, generation: 0) }
         let there = Set(sealed + opened.listing.packed)
-        let known = last.state.segments.segments.values.map(\.file)
+        let known = last.state.segments.infos.map(\.file)
             .filter { LogPosition(segment: $0.segment, offset: 0) <= end }
             .sorted { $0.segment < $1.segment }
         if opened.isLive, !known.allSatisfy(there.contains) {

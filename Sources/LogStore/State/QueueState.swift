@@ -4,27 +4,31 @@ import Base
 ///
 /// Confinement: the store's owner.
 final class QueueState {
+    // What every message needs stands first, so that it takes few lines of the processor's cache.
+
     let id: QueueID
-    private(set) var name: String
-    private(set) var extents: [Extent] = []
+    /// The segment that `activeOffsets` speaks of.
+    private(set) var activeSegment: UInt32 = 0
     private(set) var nextSequence: UInt64
     private(set) var liveCount = 0
     private(set) var liveBytes: UInt64 = 0
-    /// How entries came back; only unsettled ones.
-    private(set) var requeues: [UInt64: Requeue] = [:]
+    private(set) var extents: [Extent] = []
 
     // The entries in the active segment, whose posting list is still in memory.
 
-    /// The segment that `activeOffsets` speaks of.
-    private(set) var activeSegment: UInt32 = 0
     private(set) var activeFirst: UInt64 = 0
     private(set) var activeOffsets: [UInt32] = []
 
+    /// How entries came back; only unsettled ones.
+    private(set) var requeues: [UInt64: Requeue] = [:]
+
     // Settles of this turn that are not in a record yet.
 
-    var pendingSettles: [SequenceRange] = []
-    var pendingSettleBytes: UInt64 = 0
     var pendingSettleReason: UInt8 = 0
+    var pendingSettleBytes: UInt64 = 0
+    var pendingSettles = SettledRanges()
+
+    private(set) var name: String
 
     init(id: QueueID, name: String, nextSequence: UInt64 = 1) {
         self.id = id
@@ -34,7 +38,7 @@ final class QueueState {
 
     /// Notes that the settles of this turn are in a record.
     func forgetPendingSettles() {
-        if pendingSettles.count < 64 { pendingSettles.empty() } else { pendingSettles = [] }
+        pendingSettles.removeAll()
         pendingSettleBytes = 0
     }
 

@@ -29,7 +29,13 @@ package struct SegmentInfo: Equatable, Sendable {
 /// replaced are left out of that checkpoint's table; once the older kept checkpoint leaves them out too, no way of opening the store needs them,
 /// and the files may go.
 struct SegmentTable {
-    private(set) var segments = NumberedTable<SegmentInfo>()
+    private var table = NumberedTable<SegmentInfo>()
+    /// The segment that is not sealed and in which an extent began last; 0 = none.
+    private var unsealed: UInt32 = 0
+    /// How many extents more it has than its place in the table says.
+    ///
+    /// In queues that mostly hold nothing an extent begins and ends with every message.
+    private var unsealedExtents = 0
     /// Files by the number of the first checkpoint that leaves them out.
     private(set) var dropped: [(file: SegmentFile, checkpoint: UInt64)] = []
     /// Dropped files that are being removed or recycled, and packed forms that are being made.
@@ -46,25 +52,49 @@ struct SegmentTable {
     private var lastTouched: UInt32 = 0
 
     mutating func begin(_ number: UInt32) {
-        segments[number] = SegmentInfo(number: number, length: 0, footerOffset: 0, liveExtents: 0)
+        table[number] = SegmentInfo(number: number, length: 0, footerOffset: 0, liveExtents: 0)
     }
 
     mutating func seal(_ number: UInt32, length: Int, footerOffset: Int) {
-        segments.update(number) {
+        if number == unsealed { closeUnsealed() }
+        table.update(number) {
             $0?.length = length
             $0?.footerOffset = footerOffset
         }
         touch(number)
-        if segments[number]?.liveExtents == 0 { dead.insert(number) }
+        if table[number]?.liveExtents == 0 { dead.insert(number) }
     }
 
+    @inline(__always)
     mutating func extentBegan(in number: UInt32) {
-        segments.update(number) { $0?.liveExtents += 1 }
+        if number != unsealed { turn(to: number) }
+        if number == unsealed {
+            unsealedExtents += 1
+        } else {
+            table.update(number) { $0?.liveExtents += 1 }
+        }
     }
 
+    @inline(__always)
     mutating func extentEnded(in number: UInt32) {
+        if number == unsealed { unsealedExtents -= 1 } else { sealedExtentEnded(in: number) }
+    }
+
+    /// Counts extents that begin in a segment aside, if it is not sealed.
+    private mutating func turn(to number: UInt32) {
+        closeUnsealed()
+        if table[number]?.isSealed == false { unsealed = number }
+    }
+
+    private mutating func closeUnsealed() {
+        table.update(unsealed) { $0?.liveExtents += unsealedExtents }
+        unsealed = 0
+        unsealedExtents = 0
+    }
+
+    private mutating func sealedExtentEnded(in number: UInt32) {
         var isDead = false
-        segments.update(number) {
+        table.update(number) {
             $0?.liveExtents -= 1
             isDead = $0?.liveExtents == 0 && $0?.isSealed == true
         }
@@ -82,14 +112,14 @@ struct SegmentTable {
     /// Notes the time with the segments that were touched; without a time they are only forgotten.
     ///
     /// No segment keeps a time that is still to come, which a clock that went back would leave it.
-    /// Linear in the segments.
+    /// Linear in the table.
     mutating func noteTime(_ wall: WallTime?) {
         if let now = wall?.milliseconds {
-            for info in segments.values
+            for info in table.values
             where touched.contains(info.number) || info.settledMilliseconds > now
                 || (info.isSealed && info.settledMilliseconds == 0)
             {
-                segments.update(info.number) { $0?.settledMilliseconds = now }
+                table.update(info.number) { $0?.settledMilliseconds = now }
             }
         }
         touched.removeAll(keepingCapacity: true)
@@ -99,19 +129,19 @@ struct SegmentTable {
     /// Forgets the times that a checkpoint must not keep: something was settled since, and after a start
     /// from that checkpoint nothing would tell so.
     mutating func forgetPassedTimes() {
-        for number in touched { segments.update(number) { $0?.settledMilliseconds = 0 } }
+        for number in touched { table.update(number) { $0?.settledMilliseconds = 0 } }
     }
 
     /// A packed form serves for a segment from now on.
     mutating func pack(_ target: SegmentFile, bytes: Int, liveBytes: UInt64) {
-        guard let info = segments[target.segment] else { return }
+        guard let info = table[target.segment] else { return }
         replaced.append(info.file)
         serve(target, bytes: bytes, liveBytes: liveBytes)
     }
 
     /// Has a form serve for its segment without giving up another one.
     mutating func serve(_ file: SegmentFile, bytes: Int, liveBytes: UInt64) {
-        segments.update(file.segment) {
+        table.update(file.segment) {
             $0?.generation = file.generation
             $0?.packedBytes = bytes
             $0?.packedLiveBytes = liveBytes
@@ -144,8 +174,8 @@ struct SegmentTable {
     /// only those in `gone`.
     mutating func drop(_ gone: Set<UInt32>, at checkpoint: UInt64) {
         for number in gone.sorted() where dead.remove(number) != nil {
-            guard let info = segments[number] else { continue }
-            segments[number] = nil
+            guard let info = table[number] else { continue }
+            table[number] = nil
             dropped.append((info.file, checkpoint))
         }
         for file in replaced { dropped.append((file, checkpoint)) }
@@ -169,12 +199,12 @@ struct SegmentTable {
         leaving.remove(file)
     }
 
-    /// Whether a checkpoint would bring files nearer to their end, apart from those of dead segments.
+    /// Whether a checkpoint would bring files nearer to their end, apart from those of dead table.
     var hasFilesToLeave: Bool { !replaced.isEmpty || !dropped.isEmpty }
 
     /// Bytes of packed forms whose predecessors some kept checkpoint still needs.
     var doubledBytes: Int {
-        (replaced + dropped.map(\.file)).reduce(0) { $0 + (segments[$1.segment]?.packedBytes ?? 0) }
+        (replaced + dropped.map(\.file)).reduce(0) { $0 + (table[$1.segment]?.packedBytes ?? 0) }
     }
 
     /// Every file that is left out of checkpoints while it may still be there.
@@ -185,7 +215,8 @@ struct SegmentTable {
 
     /// Takes over a segment from a checkpoint.
     mutating func restore(_ info: SegmentInfo) {
-        segments[info.number] = info
+        closeUnsealed()
+        table[info.number] = info
         note(info.file)
         if info.isSealed, info.liveExtents == 0 { dead.insert(info.number) }
     }
@@ -196,5 +227,15 @@ struct SegmentTable {
         note(file)
     }
 
-    subscript(number: UInt32) -> SegmentInfo? { segments[number] }
+    subscript(number: UInt32) -> SegmentInfo? {
+        var info = table[number]
+        if number == unsealed { info?.liveExtents += unsealedExtents }
+        return info
+    }
+
+    /// The highest segment number that is known of, dropped ones included; 0 if there is none.
+    var highest: UInt32 { max(table.numbers.last ?? 0, absent.map(\.segment).max() ?? 0) }
+
+    /// All segments, by rising numbers.
+    var infos: [SegmentInfo] { table.numbers.compactMap { self[$0] } }
 }

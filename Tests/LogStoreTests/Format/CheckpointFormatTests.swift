@@ -56,7 +56,7 @@ import Testing
         #expect(content.header.nextGroup == 44)
         #expect(content.header.epoch == 6)
         #expect(content.state.nextQueueID == 4)
-        #expect(content.state.segments.segments == state.segments.segments)
+        #expect(content.state.segments.infos == state.segments.infos)
         #expect(content.state.segments.absent == [SegmentFile(segment: 77, generation: 0)])
         for queue in state.queues.values {
             let again = try #require(content.state.queues[queue.id.value])

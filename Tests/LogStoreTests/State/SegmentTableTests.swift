@@ -81,6 +81,30 @@ import Testing
         expectHolds(table[1]?.settledMilliseconds == 3_000)
     }
 
+    @Test("extents are counted where they began, sealed or not")
+    func extents() {
+        var table = SegmentTable()
+        for number: UInt32 in 1...3 { table.begin(number) }
+        for (number, count) in [(1, 3), (2, 2), (1, 1), (3, 1)] as [(UInt32, Int)] {
+            for _ in 0..<count { table.extentBegan(in: number) }
+        }
+        table.extentEnded(in: 3)
+        table.extentEnded(in: 1)
+        #expect(table.infos.map(\.liveExtents) == [3, 2, 0])
+        expectHolds(table[1]?.liveExtents == 3 && table[3]?.liveExtents == 0)
+        for number: UInt32 in 1...3 { table.seal(number, length: 10, footerOffset: 5) }
+        #expect(table.dead == [3])
+        table.extentEnded(in: 2)
+        #expect(table.dead == [3])
+        table.extentEnded(in: 2)
+        #expect(table.dead == [2, 3])
+        // A start puts entries back into segments that are sealed already.
+        table.extentBegan(in: 1)
+        for _ in 0..<4 { table.extentEnded(in: 1) }
+        #expect(table.dead == [1, 2, 3])
+        #expect(table.infos.map(\.liveExtents) == [0, 0, 0])
+    }
+
     @Test("a segment that a checkpoint gives back without an extent is dead at once")
     func restored() {
         var table = SegmentTable()
