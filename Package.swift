@@ -125,7 +125,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "radiator-micro",
-            dependencies: ["Base", "LogStore", "Broker", "StompCodec", nioCore],
+            dependencies: ["Base", "LogStore", "Broker", "StompCodec", nioCore, collections],
             path: "Benchmarks/radiator-micro",
             swiftSettings: strict,
             // valgrind stops at Swift's debug information.
@@ -157,7 +157,9 @@ let package = Package(
         ),
         .testTarget(
             name: "BrokerTests",
-            dependencies: ["Base", "Broker", "TestSupport", nioCore],
+            dependencies: [
+                "Base", "Broker", "ByteSpans", "TestSupport", nioCore, collections,
+            ],
             swiftSettings: strict
         ),
         .testTarget(

@@ -1,5 +1,6 @@
 import Base
 import Broker
+import DequeModule
 import LogStore
 import NIOCore
 
@@ -42,18 +43,16 @@ private final class DirectBroker {
     )
     // Empty between calls.
     private var notices: [StoreNotice] = []
-    private var effects: [Effect] = []
-    private var deliveries: [Delivery] = []
+    private var effects = UniqueDeque<Effect>()
+    private var unanswered: [AckTarget] = []
 
     init(_ directory: String, queues: Int) throws {
         let now = Sample.time
         store = try DirectStore(directory)
         messages = LogMessageStore(store.log)
-        var settings = BrokerSettings()
-        settings.prefetch = 100
         broker = try Broker(
             store: messages,
-            settings: settings,
+            settings: BrokerSettings(),
             recovered: messages.recovered,
             now: now
         )
@@ -66,7 +65,7 @@ private final class DirectBroker {
             _ = try broker.subscribe(
                 consumer,
                 to: name,
-                SubscriptionRequest(mode: .individual),
+                SubscriptionRequest(mode: .individual, prefetch: 100),
                 now: now
             )
         }
@@ -85,16 +84,14 @@ private final class DirectBroker {
             messages.hasten()
         }
         endTurn()
-        guard deliveries.count == count else {
-            throw WrongRun("\(deliveries.count) of \(count) messages were delivered")
+        guard unanswered.count == count else {
+            throw WrongRun("\(unanswered.count) of \(count) messages were delivered")
         }
-        for delivery in deliveries {
-            guard let number = delivery.number else { throw WrongRun("nothing to acknowledge") }
-            let target = AckTarget.delivery(delivery.subscription, number)
+        for target in unanswered {
             _ = try broker.answer(consumer, target, .settle, now: now)
         }
         messages.hasten()
-        deliveries.removeAll(keepingCapacity: true)
+        unanswered.removeAll(keepingCapacity: true)
         endTurn()
     }
 
@@ -109,20 +106,20 @@ private final class DirectBroker {
         }
         happened.empty()
         notices = happened
-        var taken: [Effect] = []
-        swap(&taken, &effects)
-        taken = broker.takeEffects(reusing: consume taken)
+        broker.takeEffects(into: &effects)
         var bytes = 0
-        for case .deliver(let delivery) in taken {
-            deliveries.append(delivery)
+        var last: DeliveryNumber?
+        while let effect = effects.popFirst() {
+            guard case .deliver(let delivery) = consume effect, let number = delivery.number
+            else { continue }
             bytes += delivery.message.footprint
+            last = number
+            unanswered.append(.delivery(delivery.subscription, number))
         }
-        taken.empty()
-        effects = taken
         broker.written(
             consumer,
             bytes: bytes,
-            through: deliveries.last?.number,
+            through: last,
             now: Sample.time
         )
     }

@@ -1,13 +1,21 @@
+// Compared several times for each message, in other modules: inlinable, and with every operator, for the
+// ones that `Comparable` adds are looked up when they run.
+
 /// Names one queue for good: given out by the store when the queue is declared, never used again.
 ///
 /// It stands in `Base` because it is the one word that both sides of the store seam must share.
 package struct QueueID: Hashable, Comparable, Sendable {
     package let value: UInt32
 
+    @inlinable
     package init(_ value: UInt32) {
         self.value = value
     }
 
+    @inlinable
+    package static func == (left: Self, right: Self) -> Bool { left.value == right.value }
+
+    @inlinable
     package static func < (left: Self, right: Self) -> Bool { left.value < right.value }
 }
 
@@ -17,11 +25,26 @@ package struct QueueID: Hashable, Comparable, Sendable {
 package struct EntrySequence: Hashable, Comparable, Sendable {
     package let value: UInt64
 
+    @inlinable
     package init(_ value: UInt64) {
         self.value = value
     }
 
+    @inlinable
+    package static func == (left: Self, right: Self) -> Bool { left.value == right.value }
+
+    @inlinable
     package static func < (left: Self, right: Self) -> Bool { left.value < right.value }
 
+    @inlinable
+    package static func > (left: Self, right: Self) -> Bool { left.value > right.value }
+
+    @inlinable
+    package static func <= (left: Self, right: Self) -> Bool { left.value <= right.value }
+
+    @inlinable
+    package static func >= (left: Self, right: Self) -> Bool { left.value >= right.value }
+
+    @inlinable
     package var next: EntrySequence { EntrySequence(value + 1) }
 }

@@ -1,4 +1,5 @@
 package import Base
+package import DequeModule
 
 /// The broker's core: destinations, subscriptions, credit, transactions.
 ///
@@ -232,14 +233,15 @@ package final class Broker {
 
     /// Hands over the effects since the last call, in order.
     ///
-    /// The array passed in gives its storage back for reuse.
-    package func takeEffects(reusing storage: consuming [Effect] = []) -> [Effect] {
+    /// In exchange for `effects`, which must be empty, so that its memory serves again. A deque, for what
+    /// is taken from its front is moved: each of a delivery's buffers would be counted up and down for a
+    /// copy.
+    package func takeEffects(into effects: inout UniqueDeque<Effect>) {
         dispatcher.serveDeferred()
         attachCreated()
-        storage.removeAll(keepingCapacity: true)
-        swap(&storage, &dispatcher.effects)
+        invariant(effects.isEmpty, "effects are carried out before the next ones are taken")
+        swap(&effects, &dispatcher.effects)
         dispatcher.workCount = 0
-        return storage
     }
 
     // MARK: Looking in

@@ -1,5 +1,6 @@
 import Base
 package import Broker
+import DequeModule
 import Logging
 package import NIOCore
 
@@ -42,7 +43,7 @@ package final class BrokerLoop {
     private var changed: [any BrokerClient] = []
     private var flushing: [any BrokerClient] = []
     private var waiting: [any BrokerClient] = []
-    private var effects: [Effect] = []
+    private var effects = UniqueDeque<Effect>()
     private var isTurnOpen = false
     /// A receipt waits for what was appended in this turn.
     private var isAwaited = false
@@ -146,15 +147,10 @@ package final class BrokerLoop {
 
     /// Carries out what the core wants done; false if that was nothing.
     private func carryOutEffects() -> Bool {
-        var taken: [Effect] = []
-        swap(&taken, &effects)
-        taken = broker.takeEffects(reusing: consume taken)
-        guard !taken.isEmpty else {
-            effects = taken
-            return false
-        }
-        for effect in taken {
-            switch effect {
+        broker.takeEffects(into: &effects)
+        guard !effects.isEmpty else { return false }
+        while let effect = effects.popFirst() {
+            switch consume effect {
             case .deliver(let delivery): sessions[delivery.session]?.deliver(delivery)
             case .fail(let session, let error): sessions[session]?.fail(error)
             case .holdReading(let isHeld): holdReading(isHeld)
@@ -162,8 +158,6 @@ package final class BrokerLoop {
             case .storeFailed(let reason): onStoreFailed(reason)
             }
         }
-        taken.removeAll(keepingCapacity: true)
-        effects = taken
         return true
     }
 

@@ -1,5 +1,6 @@
 import Base
 import Broker
+import DequeModule
 import NIOCore
 
 /// A broker over a memory store, with verbs for tests.
@@ -284,6 +285,17 @@ final class BrokerHarness {
         }
         guard writesAtOnce else { return }
         for session in touched { write(session) }
+    }
+}
+
+extension Broker {
+    /// The effects since the last call, in order.
+    func takeEffects() -> [Effect] {
+        var effects = UniqueDeque<Effect>()
+        takeEffects(into: &effects)
+        var taken: [Effect] = []
+        while let effect = effects.popFirst() { taken.append(effect) }
+        return taken
     }
 }
 

@@ -9,13 +9,12 @@ import Testing
 
     /// Reads a run of one message, as the store does.
     private func run(_ number: Int, _ buffers: inout RunBuffers, bytes: Int = 256) -> ByteBuffer {
-        var buffer = buffers.take(bytes)
-        #expect(buffer.readableBytes == 0)
-        #expect(buffer.writableBytes >= bytes)
-        buffer.writeString(text(number))
-        let message = buffer.getSlice(at: 0, length: buffer.readableBytes) ?? ByteBuffer()
-        buffers.put(buffer)
-        return message
+        buffers.fill(bytes) { buffer in
+            #expect(buffer.readableBytes == 0)
+            #expect(buffer.writableBytes >= bytes)
+            buffer.writeString(text(number))
+            return buffer.getSlice(at: 0, length: buffer.readableBytes) ?? ByteBuffer()
+        }
     }
 
     private func place(of buffer: ByteBuffer) -> Int {
@@ -52,10 +51,8 @@ import Testing
         for number in 0..<600 {
             let message = run(number, &buffers, bytes: 1 << 16)
             #expect(String(buffer: message) == text(number))
-            var grown = buffers.take(16)
-            grown.writeRepeatingByte(1, count: 1 << 16)
-            buffers.put(grown)
-            #expect(buffers.take(16).capacity <= 2048)
+            _ = buffers.fill(16) { $0.writeRepeatingByte(1, count: 1 << 16) }
+            buffers.fill(16) { #expect($0.capacity <= 2048) }
         }
     }
 }

@@ -25,7 +25,7 @@ extension Dispatcher {
                 var run = FetchedRun()
                 guard store.fetch(queue.id, from: from, limit: limit, into: &run) else { return }
                 let before = queue.readyBytes
-                stats.unreadableEntries += queue.fetched(run)
+                stats.unreadableEntries += queue.fetched(&run)
                 fetchedBytes += queue.readyBytes - before
                 guard run.next > from else { return }
             } else {

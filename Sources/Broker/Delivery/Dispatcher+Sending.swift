@@ -22,7 +22,7 @@ extension Dispatcher {
         )
         queue.readyBytes += kept.byteCount
         noteDue(queue.due(expires: kept.expires, time: time), of: sequence, in: queue)
-        if queue.policy.overflow == .dropOldest { trim(queue) }
+        if queue.dropsOldest { trim(queue) }
     }
 
     /// Notes an entry that the store made.

@@ -47,10 +47,17 @@ extension Dispatcher {
             return nil
         }
         queue.isCold = false
+        let before = queue.readyBytes
         let next = fetchedAtOnce.next
-        take(fetchedAtOnce, for: queue)
-        // Or their buffers would not be free when they are written.
-        fetchedAtOnce.messages.empty()
+        stats.unreadableEntries += queue.fetched(&fetchedAtOnce)
+        if limit.messages > Self.spareMessagesMax {
+            // Or a queue that never holds more than a message or two would get the memory of hundreds.
+            fetchedAtOnce.messages = []
+        } else if !fetchedAtOnce.messages.isEmpty {
+            // Or their buffers would not be free when they are written.
+            fetchedAtOnce.messages.removeAll(keepingCapacity: true)
+        }
+        took(queue, before)
         return next
     }
 
@@ -59,12 +66,16 @@ extension Dispatcher {
         fetchedBytes < fetchedBytesMax ? Queue.fetchBytesMax : 1
     }
 
-    private func take(_ run: FetchedRun, for queue: Queue) {
+    private func take(_ run: consuming FetchedRun, for queue: Queue) {
         let before = queue.readyBytes
-        if queue.ready.isEmpty { swap(&queue.ready, &spareLine) }
-        stats.unreadableEntries += queue.fetched(run)
-        fetchedBytes += queue.readyBytes - before
-        if queue.policy.overflow == .dropOldest { trim(queue) }
+        stats.unreadableEntries += queue.fetched(&run)
+        took(queue, before)
+    }
+
+    /// Accounts for what a queue that had `bytes` ready took in.
+    private func took(_ queue: Queue, _ bytes: Int) {
+        fetchedBytes += queue.readyBytes - bytes
+        if queue.dropsOldest { trim(queue) }
     }
 
     /// Takes in the run of a fetch that was open.

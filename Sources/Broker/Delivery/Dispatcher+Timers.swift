@@ -1,4 +1,5 @@
 import Base
+import DequeModule
 
 /// What time brings: leases end, entries that came back have waited long enough, messages expire.
 extension Dispatcher {

@@ -1,4 +1,5 @@
 import Base
+import DequeModule
 
 extension Dispatcher {
     /// Sends a message to all subscribers of a topic, or has it wait for those who do not read.

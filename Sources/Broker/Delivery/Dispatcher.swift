@@ -20,7 +20,7 @@ final class Dispatcher {
     let registry: DestinationRegistry
     /// When the call began that is carried out.
     var now: Instant
-    var effects: [Effect] = []
+    var effects = UniqueDeque<Effect>()
     var stats = BrokerStats()
     /// Subscribers of topics looked after since the effects were taken.
     var workCount = 0
@@ -33,19 +33,19 @@ final class Dispatcher {
     private var deferred: [Queue] = []
 
     /// Queues with entries that are not durable yet, once for each group that touched them.
-    var awaited = Deque<(append: AppendID, queue: Queue)>()
+    var awaited = UniqueDeque<(append: AppendID, queue: Queue)>()
     /// The last ticket or moment given out; orders waiting places and ends of credit.
     private var moment: UInt64 = 0
     /// Bytes of all messages fetched and not delivered.
     var fetchedBytes = 0
     let fetchedBytesMax: Int
-    /// The memory of a queue's ready messages when it had none left, for the next queue that gets some:
-    /// of many queues most have none at most times.
-    var spareLine = Deque<FetchedMessage>()
-    /// A queue that fetches more at once keeps its memory: too much for one with a message or two.
-    private static let spareMessagesMax = 64
     /// What the store read at once; without messages between calls.
+    ///
+    /// A queue takes its memory with the messages, and gives it back when it has none left: of many queues
+    /// most have none at most times.
     var fetchedAtOnce = FetchedRun()
+    /// A queue that fetches more at once keeps its memory: too much for one with a message or two.
+    static let spareMessagesMax = 64
 
     init(
         store: any MessageStore,
@@ -88,7 +88,7 @@ final class Dispatcher {
             queue.isDeferred = false
             buryDying(queue)
             // Dead letters came to it, which nobody sent.
-            if queue.policy.overflow == .dropOldest { trim(queue) }
+            if queue.dropsOldest { trim(queue) }
             serve(queue)
         }
         deferred.removeAll(keepingCapacity: deferred.count < 64)
@@ -98,9 +98,13 @@ final class Dispatcher {
     func serve(_ queue: Queue) {
         while let feed = queue.waiting.first() {
             guard bringFront(of: queue) else { return }
-            queue.waiting.removeFirst()
             deliver(from: queue, to: feed)
-            if feed.isFree { wait(feed, for: queue) }
+            if feed.isFree {
+                queue.waiting.rejoin(feed, ticket: nextMoment())
+            } else {
+                queue.waiting.removeFirst()
+            }
+            if queue.isExhausted { return }
         }
     }
 
@@ -176,7 +180,7 @@ final class Dispatcher {
         if queue.isPersistent {
             fetchedBytes -= bytes
             if queue.ready.isEmpty, queue.fetchMessages <= Self.spareMessagesMax {
-                spareLine = queue.takeReadyMemory()
+                swap(&fetchedAtOnce.messages, &queue.ready)
             }
         }
         subscription.inFlight.append(
@@ -218,7 +222,7 @@ final class Dispatcher {
     @inline(__always)
     private func lease(of subscription: Subscription, _ queue: Queue) -> MonotonicTime {
         if subscription.mode == .auto { return .never }
-        var timeout = subscription.ackTimeout ?? queue.policy.ackTimeout
+        var timeout = subscription.ackTimeout ?? queue.ackTimeout
         if timeout == .zero { return .never }
         // The server drops a client whose heart-beats fail to come, so while the session lasts they
         // come, and renew the lease.
@@ -361,8 +365,10 @@ final class Dispatcher {
     func fail(_ reason: String) {
         guard failure == nil else { return }
         failure = reason
-        effects.removeAll { effect in
-            if case .deliver = effect { true } else { false }
+        for _ in 0..<effects.count {
+            let effect = effects.removeFirst()
+            if case .deliver = effect { continue }
+            effects.append(effect)
         }
         effects.append(.storeFailed(reason))
     }

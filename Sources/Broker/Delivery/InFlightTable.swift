@@ -34,8 +34,8 @@ struct InFlight {
 ///
 /// What is done in the middle stays as a gap until the front reaches it, or until there are more
 /// gaps than deliveries; so every operation is O(log n) or better, amortised.
-struct InFlightTable {
-    private var rows = Deque<InFlight>()
+struct InFlightTable: ~Copyable {
+    private var rows = UniqueDeque<InFlight>()
     private var gaps = 0
     private var heldCount = 0
     /// Every row up to this one is held or gone, so that cumulative answers need not look there.
@@ -68,8 +68,8 @@ struct InFlightTable {
     ///
     /// O(log n), amortised.
     mutating func index(of message: MessageID) -> Int? {
-        let near = rows.prefix(Self.searchedRowsMax)
-        if let index = near.firstIndex(where: { $0.id == message && $0.state == .delivered }) {
+        for index in 0..<min(rows.count, Self.searchedRowsMax)
+        where rows[index].id == message && rows[index].state == .delivered {
             return index
         }
         guard rows.count > Self.searchedRowsMax else { return nil }
@@ -83,7 +83,9 @@ struct InFlightTable {
         if let numbers { return numbers[message] }
         var made: [MessageID: DeliveryNumber] = [:]
         made.reserveCapacity(rows.count)
-        for row in rows where row.state != .gone { made[row.id] = row.number }
+        for index in rows.indices where rows[index].state != .gone {
+            made[rows[index].id] = rows[index].number
+        }
         numbers = made
         return made[message]
     }
@@ -137,8 +139,10 @@ struct InFlightTable {
 
     /// Takes off everything.
     mutating func takeAll() -> [InFlight] {
-        defer { self = InFlightTable() }
-        return rows.filter { $0.state != .gone }
+        var taken: [InFlight] = []
+        while let row = rows.popFirst() { if row.state != .gone { taken.append(row) } }
+        self = InFlightTable()
+        return taken
     }
 
     /// Takes off what a client did not answer in time, but what a transaction holds: that one's age is
@@ -146,14 +150,16 @@ struct InFlightTable {
     ///
     /// O(deliveries in flight).
     mutating func takeOverdue(_ now: MonotonicTime) -> [InFlight] {
-        guard rows.contains(where: { $0.isOverdue(now) }) else { return [] }
+        guard rows.indices.contains(where: { rows[$0].isOverdue(now) }) else { return [] }
         var overdue: [InFlight] = []
-        var kept = Deque<InFlight>()
-        kept.reserveCapacity(rows.count)
-        for row in rows where row.state != .gone {
-            if row.isOverdue(now) { overdue.append(row) } else { kept.append(row) }
+        for _ in rows.indices {
+            let row = rows.removeFirst()
+            if row.isOverdue(now) {
+                overdue.append(row)
+            } else if row.state != .gone {
+                rows.append(row)
+            }
         }
-        rows = kept
         gaps = 0
         if rows.isEmpty { numbers = nil }
         return overdue
@@ -163,15 +169,21 @@ struct InFlightTable {
     ///
     /// O(deliveries in flight).
     var nextDeadline: MonotonicTime? {
-        rows.lazy.filter { $0.state != .gone && $0.deadline.nanoseconds < .max }
-            .map(\.deadline).min()
+        var next: MonotonicTime?
+        for index in rows.indices where rows[index].state != .gone {
+            let deadline = rows[index].deadline
+            if deadline.nanoseconds < .max, next.map({ deadline < $0 }) ?? true { next = deadline }
+        }
+        return next
     }
 
     // MARK: Transactions
 
     /// Numbers of all rows up to and including `last` that nothing has claimed.
     func unclaimed(through last: Int) -> [DeliveryNumber] {
-        rows[firstUnclaimed...last].lazy.filter { $0.state == .delivered }.map(\.number)
+        (firstUnclaimed...last).compactMap {
+            rows[$0].state == .delivered ? rows[$0].number : nil
+        }
     }
 
     /// The number of a row.
@@ -240,7 +252,10 @@ struct InFlightTable {
         }
         if rows.isEmpty { numbers = nil }
         guard gaps > rows.count / 2 + 16 else { return }
-        rows.removeAll { $0.state == .gone }
+        for _ in rows.indices {
+            let row = rows.removeFirst()
+            if row.state != .gone { rows.append(row) }
+        }
         gaps = 0
     }
 }

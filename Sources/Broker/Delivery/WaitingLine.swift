@@ -5,7 +5,7 @@
 struct WaitingLine {
     private struct Place {
         let feed: Feed
-        let ticket: UInt64
+        var ticket: UInt64
     }
 
     private var places = InlineDeque<Place>()
@@ -28,8 +28,21 @@ struct WaitingLine {
         return nil
     }
 
-    /// Takes the one that `first` returned out of the line, to be served.
+    /// Takes the one that `first` returned out of the line: it was served.
     mutating func removeFirst() { places.removeFirst() }
+
+    /// Has the one that `first` returned wait behind all others, under a ticket that is higher than any
+    /// before: it was served and is still free.
+    @inline(__always)
+    mutating func rejoin(_ feed: Feed, ticket: UInt64) {
+        feed.ticket = ticket
+        if places.count == 1 {
+            places.updateFirst { $0?.ticket = ticket }
+        } else {
+            places.removeFirst()
+            places.append(Place(feed: feed, ticket: ticket))
+        }
+    }
 
     mutating func removeAll() {
         places.removeAll()

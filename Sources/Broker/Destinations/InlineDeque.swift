@@ -23,6 +23,10 @@ struct InlineDeque<Element> {
         if others.isEmpty { first = element } else { others[others.count - 1] = element }
     }
 
+    /// Lends the first element to be changed, nil if there is none; it must not be taken away.
+    @inline(__always)
+    mutating func updateFirst(_ change: (inout Element?) -> Void) { change(&first) }
+
     /// Takes the first element off; nothing if there is none.
     @inline(__always)
     mutating func removeFirst() { first = others.isEmpty ? nil : others.removeFirst() }

@@ -31,33 +31,48 @@ extension Queue {
         }
     }
 
-    /// Takes in what the open fetch brought.
+    /// Takes in what the open fetch brought; messages that it does not take stay in the run.
     ///
     /// Returns how many returned entries turned out to be unreadable.
-    func fetched(_ run: FetchedRun) -> Int {
+    func fetched(_ run: inout FetchedRun) -> Int {
         let kind = fetch
         fetch = .none
         switch kind {
         case .none, .discarded, .dying, .sweep: return 0
         case .forward:
-            takeForward(run)
+            takeForward(&run)
             return 0
         case .returned(let from): return takeReturned(run, from: from)
         }
     }
 
-    private func takeForward(_ run: FetchedRun) {
-        for message in run.messages {
-            invariant(message.sequence >= cursor, "a fetch brings nothing from before its start")
-            cursor = message.sequence.next
-            if isSetAside(message.sequence) { continue }
-            readyBytes += message.message.byteCount
-            ready.append(message)
+    private func takeForward(_ run: inout FetchedRun) {
+        let count = run.messages.count
+        if ready.isEmpty, delayed.isEmpty, dying.isEmpty {
+            // All of it is wanted: moved as it is.
+            swap(&ready, &run.messages)
+            for index in ready.indices {
+                noteForward(ready[index].sequence, bytes: ready[index].message.byteCount)
+            }
+        } else {
+            for message in run.messages {
+                noteForward(message.sequence, bytes: 0)
+                if isSetAside(message.sequence) { continue }
+                readyBytes += message.message.byteCount
+                ready.append(message)
+            }
         }
-        cursor = max(cursor, run.next)
-        if run.messages.count >= fetchMessages {
+        if run.next > cursor { cursor = run.next }
+        if count >= fetchMessages {
             fetchMessages = min(fetchMessages * 2, Self.fetchMessagesMax)
         }
+    }
+
+    @inline(__always)
+    private func noteForward(_ sequence: EntrySequence, bytes: Int) {
+        invariant(sequence >= cursor, "a fetch brings nothing from before its start")
+        cursor = sequence.next
+        readyBytes += bytes
     }
 
     /// Moves the returned entries that the run brought to the front of `ready`.

@@ -60,48 +60,57 @@ final class Queue {
         let end: EntrySequence
     }
 
-    let id: QueueID
-    let name: String
-    let destination: DestinationID
-    private(set) var policy: BrokerSettings.QueuePolicy
-    let isPersistent: Bool
-    /// The policy's `timeToLive` in ms; 0 = for ever.
-    private(set) var timeToLive: UInt64
-    /// The policy's `deliveriesMax`, but none for a queue of dead letters, which have nowhere to go.
-    private(set) var deliveriesMax: UInt32
+    // What every message needs stands first, in the order in which it is needed: with thousands of queues each
+    // of them is far from the processor, and each line of its cache that a message takes from there costs as
+    // much as hundreds of instructions.
 
-    var ready = Deque<FetchedMessage>()
-    /// Bytes of the messages in `ready`.
-    var readyBytes = 0
-    var returned = Deque<Returned>()
-    var delayed = DelayedEntries()
-    /// In rising order.
-    var dying = Deque<Dying>()
+    let id: QueueID
+    /// The policy's `deliveriesMax`, but none for a queue of dead letters, which have nowhere to go.
+    private(set) var deliveriesMax: UInt32 = 0
+    let isPersistent: Bool
+    /// Whether the policy has limits, and what it says of messages past them.
+    private(set) var isBounded = false
+    private(set) var dropsOldest = false
+    /// The last forward fetch had to read from the disk, so that the next one is begun early.
+    var isCold = false
+    /// It is served once what is going on is done.
+    var isDeferred = false
+    /// The policy's `timeToLive` in ms; 0 = for ever.
+    private(set) var timeToLive: UInt64 = 0
     var expiry = ExpiryMap()
-    /// When the timer looks at it next; nil if there is nothing to wait for.
-    var timer: MonotonicTime?
+    /// The sequence that the next message will get, as far as this queue was told.
+    private(set) var appendedEnd: EntrySequence
+    private var marks = InlineDeque<DurabilityMark>()
+
+    private(set) var durableEnd: EntrySequence
+    var waiting = WaitingLine()
+    var ready = Deque<FetchedMessage>()
+    var returned = Deque<Returned>()
+    var cursor: EntrySequence
     var fetch = Fetch.none
     /// Messages that the next forward fetch asks for; doubles while consumers keep taking.
     var fetchMessages = Queue.fetchMessagesMin
-    /// The last forward fetch had to read from the disk, so that the next one is begun early.
-    var isCold = false
-    var cursor: EntrySequence
-    private(set) var durableEnd: EntrySequence
-    /// The sequence that the next message will get, as far as this queue was told.
-    private(set) var appendedEnd: EntrySequence
-    private var lastAsked: EntrySequence
-    private var marks = InlineDeque<DurabilityMark>()
+    /// In rising order.
+    var dying = Deque<Dying>()
+    var delayed = DelayedEntries()
+    /// Bytes of the messages in `ready`.
+    var readyBytes = 0
+    var inFlightCount = 0
+    var inFlightBytes = 0
+    /// The policy's `ackTimeout`.
+    private(set) var ackTimeout = Interval.zero
+    let destination: DestinationID
 
-    var waiting = WaitingLine()
+    let name: String
+    private(set) var policy: BrokerSettings.QueuePolicy
+    /// When the timer looks at it next; nil if there is nothing to wait for.
+    var timer: MonotonicTime?
+    private var lastAsked: EntrySequence
     /// When its dead-letter queue last took none; nil once it took some for long enough.
     var lettersRefusedAt: MonotonicTime?
-    /// It is served once what is going on is done.
-    var isDeferred = false
     var subscriberCount = 0
     /// Those of them that cover it by a pattern.
     var patternSubscriberCount = 0
-    var inFlightCount = 0
-    var inFlightBytes = 0
     /// What a transaction that is being checked would add.
     var reservedMessages = 0
     var reservedBytes = 0
@@ -125,12 +134,12 @@ final class Queue {
         self.name = name
         self.destination = destination
         self.policy = policy
-        (timeToLive, deliveriesMax) = Self.figures(of: policy, name: name)
         isPersistent = true
         cursor = first
         durableEnd = next
         appendedEnd = next
         lastAsked = next
+        keepFigures()
     }
 
     /// Makes an empty memory queue.
@@ -145,23 +154,22 @@ final class Queue {
         self.name = name
         self.destination = destination
         self.policy = policy
-        (timeToLive, deliveriesMax) = Self.figures(of: policy, name: name)
         isPersistent = false
         cursor = firstSequence
         durableEnd = EntrySequence(.max)
         appendedEnd = firstSequence
         lastAsked = firstSequence
+        keepFigures()
     }
 
-    private static func figures(
-        of policy: BrokerSettings.QueuePolicy,
-        name: String
-    ) -> (timeToLive: UInt64, deliveriesMax: UInt32) {
+    /// Keeps at hand what every message needs of the policy.
+    private func keepFigures() {
         let isOwnGrave = policy.deadLetter == name
-        return (
-            policy.timeToLive.milliseconds,
-            isOwnGrave ? 0 : UInt32(clamping: policy.deliveriesMax)
-        )
+        deliveriesMax = isOwnGrave ? 0 : UInt32(clamping: policy.deliveriesMax)
+        timeToLive = policy.timeToLive.milliseconds
+        ackTimeout = policy.ackTimeout
+        isBounded = policy.messagesMax > 0 || policy.bytesMax > 0
+        dropsOldest = policy.overflow == .dropOldest
     }
 
     /// Takes a changed policy; where messages are kept does not change.
@@ -169,10 +177,8 @@ final class Queue {
         var policy = policy
         policy.storage = self.policy.storage
         self.policy = policy
-        (timeToLive, deliveriesMax) = Self.figures(of: policy, name: name)
+        keepFigures()
     }
-
-    var isBounded: Bool { policy.messagesMax > 0 || policy.bytesMax > 0 }
 
     // MARK: Appending
 
@@ -210,12 +216,18 @@ final class Queue {
     /// Takes note that everything up to `append` is durable.
     func becameDurable(upTo append: AppendID) {
         while let mark = marks.first, mark.append <= append {
-            durableEnd = max(durableEnd, mark.end)
+            if mark.end > durableEnd { durableEnd = mark.end }
             marks.removeFirst()
         }
     }
 
     // MARK: Taking
+
+    /// True if nothing is at hand or worth asking the store for; false says nothing.
+    ///
+    /// The quick end of most turns of most queues.
+    @inline(__always)
+    var isExhausted: Bool { ready.isEmpty && cursor >= durableEnd && returned.isEmpty }
 
     /// True if the next message to deliver is at hand.
     var frontIsReady: Bool {
@@ -230,14 +242,6 @@ final class Queue {
         let front = ready.removeFirst()
         readyBytes -= front.message.byteCount
         return front
-    }
-
-    /// Gives away the memory of `ready`, which must be empty.
-    func takeReadyMemory() -> Deque<FetchedMessage> {
-        invariant(ready.isEmpty, "what is ready keeps its memory")
-        var taken = Deque<FetchedMessage>()
-        swap(&taken, &ready)
-        return taken
     }
 
     // MARK: Coming back

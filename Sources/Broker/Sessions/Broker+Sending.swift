@@ -127,7 +127,7 @@ extension Broker {
     }
 
     private func enqueued(_ queue: Queue, _ append: AppendID) -> Completion {
-        if queue.policy.overflow == .dropOldest { dispatcher.trim(queue) }
+        if queue.dropsOldest { dispatcher.trim(queue) }
         guard append == .none else { return .whenDurable(append) }
         dispatcher.serve(queue)
         return .done

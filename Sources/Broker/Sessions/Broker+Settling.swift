@@ -48,7 +48,8 @@ extension Broker {
 
     /// Whether the answer to a row is of interest to the store.
     private func isPersistent(_ subscription: Subscription) -> Bool {
-        subscription.pattern != nil || subscription.soleQueue?.isPersistent == true
+        // Only one with a pattern has no sole queue.
+        subscription.soleQueue?.isPersistent ?? true
     }
 
     /// Settles what an acknowledgement of one row reaches.

@@ -4,28 +4,29 @@ import Base
 ///
 /// Confinement: broker loop.
 final class Subscription {
+    // What every delivery needs stands first; see `Queue`.
+
     let id: SubscriptionID
     let session: Session
     let mode: AckMode
+    var isEnded = false
     /// Credit of its own; 0 if the session's shared credit holds.
     let prefetch: Int
+    var inFlight = InFlightTable()
+    /// The queue of a subscription without a pattern, kept at hand for every answer.
+    private(set) var soleQueue: Queue?
+    /// When its own credit was last used up, on the scale of tickets.
+    var exhaustedAt: UInt64 = 0
     /// How long a delivery may stay unanswered, if the client said it; zero = for ever.
     let ackTimeout: Interval?
+    /// When the timer looks at its leases next; nil if no lease runs.
+    var timer: MonotonicTime?
+
     /// What destinations it covers, those made later among them; nil for a single one.
     let pattern: DestinationPattern?
-
     /// One for each queue or topic; one in all unless it has a pattern.
     private(set) var feeds: [Feed] = []
     private var feedsByQueue: [QueueID: Feed] = [:]
-    /// The queue of a subscription without a pattern, kept at hand for every answer.
-    private(set) var soleQueue: Queue?
-
-    var inFlight = InFlightTable()
-    /// When its own credit was last used up, on the scale of tickets.
-    var exhaustedAt: UInt64 = 0
-    var isEnded = false
-    /// When the timer looks at its leases next; nil if no lease runs.
-    var timer: MonotonicTime?
 
     init(
         id: SubscriptionID,

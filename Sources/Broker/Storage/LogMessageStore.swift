@@ -1,5 +1,6 @@
 package import Base
 import ByteSpans
+import DequeModule
 package import LogStore
 import NIOCore
 
@@ -124,37 +125,36 @@ package final class LogMessageStore: MessageStore {
         limit: FetchLimit,
         into run: inout FetchedRun
     ) -> Bool {
-        var buffer = buffers.take(min(runBytes, limit.bytes))
-        let start = log.fetch(
-            queue,
-            from: sequence,
-            messagesMax: limit.messages,
-            bytesMax: limit.bytes
-        ) { entry, headers, body in
-            let from = buffer.writerIndex
-            buffer.writeBytes(headers)
-            buffer.writeBytes(body)
-            found.append(
-                Found(
-                    entry: entry,
-                    start: from,
-                    headerBytes: headers.byteCount,
-                    bodyBytes: body.byteCount
+        buffers.fill(min(runBytes, limit.bytes)) { buffer in
+            let start = log.fetch(
+                queue,
+                from: sequence,
+                messagesMax: limit.messages,
+                bytesMax: limit.bytes
+            ) { entry, headers, body in
+                let from = buffer.writerIndex
+                buffer.append(headers, body)
+                found.append(
+                    Found(
+                        entry: entry,
+                        start: from,
+                        headerBytes: headers.byteCount,
+                        bodyBytes: body.byteCount
+                    )
                 )
-            )
+            }
+            guard case .completed(let next) = start else { return false }
+            runBytes = max(256, buffer.writerIndex)
+            run.queue = queue
+            run.next = next
+            if !run.messages.isEmpty { run.messages.removeAll(keepingCapacity: true) }
+            run.messages.reserveCapacity(found.count)
+            for index in found.indices {
+                if let message = found[index].message(in: buffer) { run.messages.append(message) }
+            }
+            found.empty()
+            return true
         }
-        guard case .completed(let next) = start else {
-            buffers.put(buffer)
-            return false
-        }
-        runBytes = max(256, buffer.writerIndex)
-        run.queue = queue
-        run.next = next
-        run.messages.empty()
-        Self.add(found, buffer, to: &run.messages)
-        found.empty()
-        buffers.put(buffer)
-        return true
     }
 
     package func depth(_ queue: QueueID) -> QueueDepth {
@@ -188,7 +188,7 @@ package final class LogMessageStore: MessageStore {
 
     private static func run(of result: ReadResult) -> FetchedRun {
         let buffer = ByteBuffer(bytes: result.bytes)
-        let found = result.items.map { item in
+        let found = result.items.lazy.map { item in
             Found(
                 entry: item.entry,
                 start: item.headers.lowerBound,
@@ -196,18 +196,11 @@ package final class LogMessageStore: MessageStore {
                 bodyBytes: item.body.count
             )
         }
-        var run = FetchedRun(queue: result.job.queue, next: result.next)
-        add(found, buffer, to: &run.messages)
-        return run
-    }
-
-    private static func add(
-        _ found: [Found],
-        _ buffer: ByteBuffer,
-        to messages: inout [FetchedMessage]
-    ) {
-        messages.reserveCapacity(found.count)
-        for one in found { if let message = one.message(in: buffer) { messages.append(message) } }
+        return FetchedRun(
+            queue: result.job.queue,
+            messages: Deque(found.compactMap { $0.message(in: buffer) }),
+            next: result.next
+        )
     }
 
     /// Where one message stands in a run's buffer.

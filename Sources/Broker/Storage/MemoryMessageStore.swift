@@ -301,7 +301,7 @@ package final class MemoryMessageStore: MessageStore {
         if behaviour.shortFetchOneIn > 0, generator.oneIn(behaviour.shortFetchOneIn) {
             wanted = Int.random(in: 1...wanted, using: &generator)
         }
-        var found: [FetchedMessage] = []
+        var found = Deque<FetchedMessage>()
         var bytes = 0
         var next = fetch.from
         for entry in stored.entries[stored.index(from: fetch.from)...] {

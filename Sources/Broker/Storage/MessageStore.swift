@@ -1,4 +1,5 @@
 package import Base
+package import DequeModule
 
 // The seam behind which messages are kept. The core knows nothing else about storage: no file, no
 // offset, no thread. A local log stands behind it today; a replicated one can later.
@@ -132,7 +133,7 @@ package struct FetchedRun: Sendable {
     package var queue: QueueID
     /// Unsettled entries in rising order; empty when there are none from the asked sequence on, or
     /// when all that was read is damaged.
-    package var messages: [FetchedMessage]
+    package var messages: Deque<FetchedMessage>
     /// Where the next fetch goes on.
     ///
     /// Entries before it that are not in `messages` are settled or cannot be read; they are never
@@ -141,7 +142,7 @@ package struct FetchedRun: Sendable {
 
     package init(
         queue: QueueID = QueueID(0),
-        messages: [FetchedMessage] = [],
+        messages: Deque<FetchedMessage> = [],
         next: EntrySequence = EntrySequence(0)
     ) {
         self.queue = queue

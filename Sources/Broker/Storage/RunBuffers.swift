@@ -13,23 +13,21 @@ struct RunBuffers {
     private static let smallMax = 256
     private static let smallBytesMax = 2048
 
-    /// An empty buffer with that much room.
-    mutating func take(_ bytes: Int) -> ByteBuffer {
-        guard bytes <= Self.smallBytesMax else {
-            return ByteBufferAllocator().buffer(capacity: bytes)
-        }
-        var buffer = ByteBuffer()
-        if next < small.count { swap(&buffer, &small[next]) }
-        // Another one is made if messages still share this one.
-        buffer.clear(minimumCapacity: bytes)
-        return buffer
-    }
-
-    /// Takes back the buffer that `take` gave last; messages may share it.
+    /// Lends an empty buffer with room for so many bytes, which messages may share afterwards.
     @inline(__always)
-    mutating func put(_ buffer: consuming ByteBuffer) {
-        guard buffer.capacity <= Self.smallBytesMax else { return }
-        if next < small.count { small[next] = buffer } else { small.append(buffer) }
-        next = next + 1 == Self.smallMax ? 0 : next + 1
+    mutating func fill<Outcome>(_ bytes: Int, _ body: (inout ByteBuffer) -> Outcome) -> Outcome {
+        guard bytes <= Self.smallBytesMax else {
+            var large = ByteBufferAllocator().buffer(capacity: bytes)
+            return body(&large)
+        }
+        if next == small.count { small.append(ByteBuffer()) }
+        // Another one is made if messages still share this one.
+        small[next].clear(minimumCapacity: bytes)
+        defer {
+            // It may have grown.
+            if small[next].capacity > Self.smallBytesMax { small[next] = ByteBuffer() }
+            next = next + 1 == Self.smallMax ? 0 : next + 1
+        }
+        return body(&small[next])
     }
 }
