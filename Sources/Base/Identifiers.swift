@@ -1,5 +1,5 @@
-// Compared several times for each message, in other modules: inlinable, and with every operator, for the
-// ones that `Comparable` adds are looked up when they run.
+// Compared several times for each message, in other modules: so they are inlinable, and sequences have every
+// operator, for the ones that `Comparable` adds are looked up when they run.
 
 /// Names one queue for good: given out by the store when the queue is declared, never used again.
 ///

@@ -43,22 +43,28 @@ extension Dispatcher {
         for queue: Queue
     ) -> EntrySequence? {
         queue.fetchOpened(from: from)
-        guard store.fetch(queue.id, from: from, limit: limit, into: &fetchedAtOnce) else {
-            return nil
-        }
-        queue.isCold = false
         let before = queue.readyBytes
-        let next = fetchedAtOnce.next
-        stats.unreadableEntries += queue.fetched(&fetchedAtOnce)
-        if limit.messages > Self.spareMessagesMax {
-            // Or a queue that never holds more than a message or two would get the memory of hundreds.
-            fetchedAtOnce.messages = []
-        } else if !fetchedAtOnce.messages.isEmpty {
-            // Or their buffers would not be free when they are written.
-            fetchedAtOnce.messages.removeAll(keepingCapacity: true)
-        }
-        took(queue, before)
+        let next =
+            limit.messages <= Queue.smallRunMax
+            ? fetch(from, limit, for: queue, by: &smallRun)
+            : fetch(from, limit, for: queue, by: &largeRun)
+        if next != nil { took(queue, before) }
         return next
+    }
+
+    @inline(__always)
+    private func fetch(
+        _ from: EntrySequence,
+        _ limit: FetchLimit,
+        for queue: Queue,
+        by run: inout FetchedRun
+    ) -> EntrySequence? {
+        guard store.fetch(queue.id, from: from, limit: limit, into: &run) else { return nil }
+        queue.isCold = false
+        stats.unreadableEntries += queue.fetched(&run)
+        // Or their buffers would not be free when they are written.
+        if !run.messages.isEmpty { run.messages.removeAll(keepingCapacity: true) }
+        return run.next
     }
 
     private var fetchBytes: Int {

@@ -41,11 +41,13 @@ final class Dispatcher {
     let fetchedBytesMax: Int
     /// What the store read at once; without messages between calls.
     ///
-    /// A queue takes its memory with the messages, and gives it back when it has none left: of many queues
-    /// most have none at most times.
-    var fetchedAtOnce = FetchedRun()
-    /// A queue that fetches more at once keeps its memory: too much for one with a message or two.
-    static let spareMessagesMax = 64
+    /// A queue takes the run's memory with its messages, and gives it back when it has none left: of many
+    /// queues most have none at most times.
+    var smallRun = FetchedRun()
+    /// The same for longer runs, whose memory is too much for a queue with a message or two.
+    ///
+    /// A queue gives its former memory for it, and keeps what it got.
+    var largeRun = FetchedRun()
 
     init(
         store: any MessageStore,
@@ -179,8 +181,8 @@ final class Dispatcher {
         let number = session.nextDelivery()
         if queue.isPersistent {
             fetchedBytes -= bytes
-            if queue.ready.isEmpty, queue.fetchMessages <= Self.spareMessagesMax {
-                swap(&fetchedAtOnce.messages, &queue.ready)
+            if queue.ready.isEmpty, let memory = queue.takeSmallMemory() {
+                smallRun.messages = memory
             }
         }
         subscription.inFlight.append(

@@ -37,6 +37,7 @@ extension Queue {
     func fetched(_ run: inout FetchedRun) -> Int {
         let kind = fetch
         fetch = .none
+        defer { if ready.count > Self.smallRunMax { hadLargeReady = true } }
         switch kind {
         case .none, .discarded, .dying, .sweep: return 0
         case .forward:
@@ -48,7 +49,7 @@ extension Queue {
 
     private func takeForward(_ run: inout FetchedRun) {
         let count = run.messages.count
-        if ready.isEmpty, delayed.isEmpty, dying.isEmpty {
+        if count > 0, ready.isEmpty, delayed.isEmpty, dying.isEmpty {
             // All of it is wanted: moved as it is.
             swap(&ready, &run.messages)
             for index in ready.indices {

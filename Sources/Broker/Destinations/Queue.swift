@@ -93,6 +93,8 @@ final class Queue {
     /// In rising order.
     var dying = Deque<Dying>()
     var delayed = DelayedEntries()
+    /// `ready` held more than a small run at some time, so that its memory may be large.
+    var hadLargeReady = false
     /// Bytes of the messages in `ready`.
     var readyBytes = 0
     var inFlightCount = 0
@@ -117,6 +119,8 @@ final class Queue {
 
     /// First forward fetch: enough for a consumer with little credit.
     static let fetchMessagesMin = 8
+    /// What a run of so many takes in memory may wander from queue to queue.
+    static let smallRunMax = 64
     /// Largest fetch: a round trip to the disk is spread over this many.
     static let fetchMessagesMax = 512
     static let fetchBytesMax = 128 << 10
@@ -244,6 +248,18 @@ final class Queue {
         return front
     }
 
+    /// Gives away the memory of `ready`, which must be empty, unless longer runs come to it; nil if it is
+    /// not small.
+    @inline(__always)
+    func takeSmallMemory() -> Deque<FetchedMessage>? {
+        invariant(ready.isEmpty, "what is ready keeps its memory")
+        guard fetchMessages <= Self.smallRunMax else { return nil }
+        var memory = Deque<FetchedMessage>()
+        swap(&memory, &ready)
+        defer { hadLargeReady = false }
+        return hadLargeReady ? nil : memory
+    }
+
     // MARK: Coming back
 
     /// Puts entries back in their places; `entries` rises and is not empty.
@@ -267,6 +283,7 @@ final class Queue {
         if let first = returned.first?.sequence { cursor = min(cursor, first) }
         let bytes = readyBytes
         ready = []
+        hadLargeReady = false
         returned = []
         readyBytes = 0
         fetchMessages = Self.fetchMessagesMin

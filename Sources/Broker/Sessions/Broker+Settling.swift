@@ -48,7 +48,7 @@ extension Broker {
 
     /// Whether the answer to a row is of interest to the store.
     private func isPersistent(_ subscription: Subscription) -> Bool {
-        // Only one with a pattern has no sole queue.
+        // Of those with something in flight only one with a pattern has no sole queue.
         subscription.soleQueue?.isPersistent ?? true
     }
 

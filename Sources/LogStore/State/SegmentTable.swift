@@ -112,7 +112,7 @@ struct SegmentTable {
     /// Notes the time with the segments that were touched; without a time they are only forgotten.
     ///
     /// No segment keeps a time that is still to come, which a clock that went back would leave it.
-    /// Linear in the table.
+    /// Linear in the segments.
     mutating func noteTime(_ wall: WallTime?) {
         if let now = wall?.milliseconds {
             for info in table.values
@@ -199,7 +199,7 @@ struct SegmentTable {
         leaving.remove(file)
     }
 
-    /// Whether a checkpoint would bring files nearer to their end, apart from those of dead table.
+    /// Whether a checkpoint would bring files nearer to their end, apart from those of dead segments.
     var hasFilesToLeave: Bool { !replaced.isEmpty || !dropped.isEmpty }
 
     /// Bytes of packed forms whose predecessors some kept checkpoint still needs.
