@@ -178,10 +178,8 @@ extension LogStore {
     }
 
     func finishRead(_ result: ReadResult) {
-        if result.isWorthRetrying {
-            var job = result.job
-            job.triesLeft = max(0, job.triesLeft - 1)
-            readsToRetry.append(job)
+        if let retry = result.retry {
+            readsToRetry.append(retry)
             return
         }
         if result.isMissing, let file = state.segments[result.job.segment]?.file,

@@ -112,9 +112,9 @@ package struct ReadResult: Sendable {
     /// The posting list, if it was loaded.
     var postings: Postings?
     package var damage: [Damage]
-    /// True if nothing was read for a reason that may pass: too many open files, or an error of the
-    /// disk that was not met often enough to be believed.
-    var isWorthRetrying = false
+    /// The job to perform later if nothing was read for a reason that may pass: too many open files, or
+    /// an error of the disk that was not met often enough to be believed.
+    var retry: ReadJob?
     /// True if the file is gone; it may have been packed meanwhile.
     var isMissing = false
 }

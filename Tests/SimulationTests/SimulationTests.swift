@@ -88,7 +88,14 @@ struct SimulationTests {
         // Too many open files ended the store; checkpoints, packed and prepared files were left over.
         // A dropped file that could not be prepared had sends refused while none was needed; a packed form
         // that was of no use any more, and could not be removed or was being made, was forgotten by a crash.
-        (.faults, [108, 111, 146, 229, 231, 374, 657, 803, 9_346, 12_485, 15_860, 42_708, 46_615]),
+        // After many reads with too many open files the first error of the disk was taken for damage.
+        (
+            .faults,
+            [
+                108, 111, 146, 229, 231, 374, 657, 803, 9_346, 12_485, 15_860, 42_708, 46_615,
+                3_509_358,
+            ]
+        ),
         // On a scarce disk packing took what checkpoints and settles needed.
         (.fullDisk, [7_556, 9_247, 400_129]),
     ]

@@ -21,10 +21,16 @@ extension StoreWorker {
             }
         } catch {
             result.isMissing = error.reason == .notFound
-            result.isWorthRetrying =
-                error.reason == .tooManyOpenFiles || (job.triesLeft > 0 && !result.isMissing)
-            if result.isWorthRetrying { return result }
-            lose(job.sequences, error.description, &result)
+            if error.reason == .tooManyOpenFiles {
+                // That says nothing of the disk, however often it happens.
+                result.retry = job
+            } else if job.triesLeft > 0, !result.isMissing {
+                var retry = job
+                retry.triesLeft -= 1
+                result.retry = retry
+            } else {
+                lose(job.sequences, error.description, &result)
+            }
         }
         return result
     }

@@ -44,6 +44,43 @@ import TestSupport
         #expect(store.store.refusal == nil)
     }
 
+    @Test("a disk is believed its fifth error of a read; too many open files do not count")
+    func reads() throws {
+        let store = try ManualStore()
+        let queue = store.store.declare("/queue/a")
+        for _ in 0..<2 {
+            fillSegment(store, queue)
+            store.drain()
+        }
+        _ = store.store.takeNotices()
+        #expect(store.fetch(queue, messagesMax: 2) == nil)
+        /// Has one read fail for each reason; the tick after it brings the next.
+        func fail(_ reasons: [FileError.Reason]) throws {
+            for reason in reasons {
+                store.files.fail(SimulatedFault(.open, reason, times: 1, pathSuffix: ".log"))
+                store.complete(store.perform(try #require(store.takeRead())))
+                #expect(store.store.takeNotices().isEmpty)
+                store.tick(after: .seconds(1))
+            }
+        }
+        let short = Array(repeating: FileError.Reason.tooManyOpenFiles, count: 6)
+        let bad = Array(repeating: Self.inputOutput, count: 4)
+        try fail(short + bad + short)
+        store.complete(store.perform(try #require(store.takeRead())))
+        #expect(store.takeFetched().map(\.sequences) == [[1, 2]])
+        // Once more, with an error more.
+        #expect(store.fetch(queue, messagesMax: 2) == nil)
+        try fail(bad + short)
+        store.files.fail(
+            SimulatedFault(.open, Self.inputOutput, times: 1, pathSuffix: ".log")
+        )
+        store.complete(store.perform(try #require(store.takeRead())))
+        let isDamaged = store.store.takeNotices().contains {
+            if case .damaged = $0 { true } else { false }
+        }
+        #expect(isDamaged)
+    }
+
     @Test("any other error while a segment is begun ends the store")
     func failedBegin() throws {
         let store = try ManualStore()
