@@ -367,10 +367,8 @@ final class Dispatcher {
     func fail(_ reason: String) {
         guard failure == nil else { return }
         failure = reason
-        for _ in 0..<effects.count {
-            let effect = effects.removeFirst()
-            if case .deliver = effect { continue }
-            effects.append(effect)
+        effects.removeAll { effect in
+            if case .deliver = effect { true } else { false }
         }
         effects.append(.storeFailed(reason))
     }

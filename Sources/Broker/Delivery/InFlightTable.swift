@@ -152,13 +152,9 @@ struct InFlightTable: ~Copyable {
     mutating func takeOverdue(_ now: MonotonicTime) -> [InFlight] {
         guard rows.indices.contains(where: { rows[$0].isOverdue(now) }) else { return [] }
         var overdue: [InFlight] = []
-        for _ in rows.indices {
-            let row = rows.removeFirst()
-            if row.isOverdue(now) {
-                overdue.append(row)
-            } else if row.state != .gone {
-                rows.append(row)
-            }
+        rows.removeAll { row in
+            if row.isOverdue(now) { overdue.append(row) }
+            return row.isOverdue(now) || row.state == .gone
         }
         gaps = 0
         if rows.isEmpty { numbers = nil }
@@ -252,10 +248,7 @@ struct InFlightTable: ~Copyable {
         }
         if rows.isEmpty { numbers = nil }
         guard gaps > rows.count / 2 + 16 else { return }
-        for _ in rows.indices {
-            let row = rows.removeFirst()
-            if row.state != .gone { rows.append(row) }
-        }
+        rows.removeAll { $0.state == .gone }
         gaps = 0
     }
 }

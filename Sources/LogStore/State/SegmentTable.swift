@@ -77,7 +77,7 @@ struct SegmentTable {
 
     @inline(__always)
     mutating func extentEnded(in number: UInt32) {
-        if number == unsealed { unsealedExtents -= 1 } else { sealedExtentEnded(in: number) }
+        if number == unsealed { unsealedExtents -= 1 } else { uncountedExtentEnded(in: number) }
     }
 
     /// Counts extents that begin in a segment aside, if it is not sealed.
@@ -92,7 +92,8 @@ struct SegmentTable {
         unsealedExtents = 0
     }
 
-    private mutating func sealedExtentEnded(in number: UInt32) {
+    /// The same for a segment whose extents are not counted aside: mostly a sealed one.
+    private mutating func uncountedExtentEnded(in number: UInt32) {
         var isDead = false
         table.update(number) {
             $0?.liveExtents -= 1
