@@ -178,8 +178,8 @@ extension LogStore {
     }
 
     func finishRead(_ result: ReadResult) {
-        if let retry = result.retry {
-            readsToRetry.append(retry)
+        if result.isWorthRetrying {
+            readsToRetry.append(result.job)
             return
         }
         if result.isMissing, let file = state.segments[result.job.segment]?.file,

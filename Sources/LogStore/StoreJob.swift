@@ -104,7 +104,7 @@ package struct ReadResult: Sendable {
         package var deliveryCount: UInt32 { entry.deliveryCount }
     }
 
-    package let job: ReadJob
+    package var job: ReadJob
     package var bytes: [UInt8]
     package var items: [Item]
     /// Where the next fetch goes on.
@@ -112,9 +112,11 @@ package struct ReadResult: Sendable {
     /// The posting list, if it was loaded.
     var postings: Postings?
     package var damage: [Damage]
-    /// The job to perform later if nothing was read for a reason that may pass: too many open files, or
-    /// an error of the disk that was not met often enough to be believed.
-    var retry: ReadJob?
+    /// True if nothing was read for a reason that may pass: too many open files, or an error of the
+    /// disk that was not met often enough to be believed.
+    ///
+    /// `job` is then the one to perform later.
+    var isWorthRetrying = false
     /// True if the file is gone; it may have been packed meanwhile.
     var isMissing = false
 }

@@ -317,7 +317,7 @@ final class Simulation {
         case .checkpointed(_, nil): counts[.checkpoints] += 1
         case .removed(let files, nil): counts[.removals] += files.count
         case .sparePrepared(_, _, nil): counts[.spares] += 1
-        case .read(let result) where result.retry != nil: counts[.retriedReads] += 1
+        case .read(let result) where result.isWorthRetrying: counts[.retriedReads] += 1
         case .quarantined(let report): counts[.quarantined] += report.kept.count
         case .written, .read, .checkpointed, .removed, .sparePrepared, .packed, .space: break
         }

@@ -23,11 +23,10 @@ extension StoreWorker {
             result.isMissing = error.reason == .notFound
             if error.reason == .tooManyOpenFiles {
                 // That says nothing of the disk, however often it happens.
-                result.retry = job
+                result.isWorthRetrying = true
             } else if job.triesLeft > 0, !result.isMissing {
-                var retry = job
-                retry.triesLeft -= 1
-                result.retry = retry
+                result.job.triesLeft -= 1
+                result.isWorthRetrying = true
             } else {
                 lose(job.sequences, error.description, &result)
             }
