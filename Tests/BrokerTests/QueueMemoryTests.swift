@@ -6,25 +6,11 @@ import Testing
 
 /// What queues keep in memory when they hold nothing.
 @Suite struct QueueMemoryTests {
-    /// How many messages a deque has memory for; it is of no use afterwards.
-    private func capacity(_ deque: inout Deque<FetchedMessage>) -> Int {
-        func place() -> UInt { withUnsafeBytes(of: deque) { $0.load(as: UInt.self) } }
-        let message = FetchedMessage(
-            sequence: EntrySequence(1),
-            deliveryCount: 0,
-            time: 0,
-            message: Message(text: "")
-        )
-        let before = place()
-        while place() == before { deque.append(message) }
-        return deque.count - 1
-    }
-
-    private func capacity(_ queue: Queue) -> Int { capacity(&queue.ready) }
+    private func capacity(_ queue: Queue) -> Int { queue.ready.capacity }
 
     /// How much memory for messages goes to the next queue that gets some.
     private func spareCapacity(_ harness: BrokerHarness) -> Int {
-        capacity(&harness.broker.dispatcher.smallRun.messages)
+        harness.broker.dispatcher.smallRun.capacity
     }
 
     @Test("queues that were consumed in turn keep nothing, however many had something at once")
@@ -41,7 +27,7 @@ import Testing
         for queue in queues {
             try harness.subscribe(consumer, "/queue/\(queue)", .individual, prefetch: 1)
         }
-        let ready = harness.broker.registry.queues.map(\.ready.count)
+        let ready = harness.broker.registry.queues.map { $0.ready.count }
         #expect(ready == Array(repeating: 6, count: queues.count))
         for message in 0..<7 {
             for queue in queues { try harness.ack(consumer, "\(queue)-\(message)") }

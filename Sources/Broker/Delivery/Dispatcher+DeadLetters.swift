@@ -140,18 +140,23 @@ extension Dispatcher {
                 messages: queue.dyingRun(),
                 bytes: Queue.fetchBytesMax
             )
-            var run = FetchedRun()
-            guard store.fetch(queue.id, from: first.sequence, limit: limit, into: &run) else {
-                return
-            }
+            var run = UniqueDeque<FetchedMessage>()
+            guard
+                let next = store.fetch(queue.id, from: first.sequence, limit: limit, into: &run)
+            else { return }
             queue.fetch = .none
-            buryDying(run, from: first.sequence, of: queue)
-            guard run.next > first.sequence else { return }
+            buryDying(&run, from: first.sequence, next: next, of: queue)
+            guard next > first.sequence else { return }
         }
     }
 
-    func buryDying(_ run: FetchedRun, from: EntrySequence, of queue: Queue) {
-        for (entry, item) in queue.takeDying(run, from: from) {
+    func buryDying(
+        _ run: inout UniqueDeque<FetchedMessage>,
+        from: EntrySequence,
+        next: EntrySequence,
+        of queue: Queue
+    ) {
+        for (entry, item) in queue.takeDying(&run, from: from, next: next) {
             guard let item else {
                 stats.unreadableEntries += 1
                 continue

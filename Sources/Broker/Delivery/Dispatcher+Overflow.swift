@@ -22,12 +22,14 @@ extension Dispatcher {
                 drop(item.sequence, bytes: bytes, from: queue)
             } else if let (from, limit) = queue.wantedTrimFetch() {
                 queue.fetchOpened(from: from)
-                var run = FetchedRun()
-                guard store.fetch(queue.id, from: from, limit: limit, into: &run) else { return }
+                var run = UniqueDeque<FetchedMessage>()
+                guard let next = store.fetch(queue.id, from: from, limit: limit, into: &run) else {
+                    return
+                }
                 let before = queue.readyBytes
-                stats.unreadableEntries += queue.fetched(&run)
+                stats.unreadableEntries += queue.fetched(&run, next: next)
                 fetchedBytes += queue.readyBytes - before
-                guard run.next > from else { return }
+                guard next > from else { return }
             } else {
                 return
             }

@@ -1,4 +1,5 @@
 import Base
+import DequeModule
 
 /// Putting messages into queues.
 extension Dispatcher {

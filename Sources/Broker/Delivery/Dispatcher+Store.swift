@@ -45,7 +45,7 @@ extension Dispatcher {
         queue.fetchOpened(from: from)
         let before = queue.readyBytes
         let next =
-            limit.messages <= Queue.smallRunMax
+            max(limit.messages, queue.fetchMessages) <= Queue.smallRunMax
             ? fetch(from, limit, for: queue, by: &smallRun)
             : fetch(from, limit, for: queue, by: &largeRun)
         if next != nil { took(queue, before) }
@@ -57,14 +57,15 @@ extension Dispatcher {
         _ from: EntrySequence,
         _ limit: FetchLimit,
         for queue: Queue,
-        by run: inout FetchedRun
+        by run: inout UniqueDeque<FetchedMessage>
     ) -> EntrySequence? {
-        guard store.fetch(queue.id, from: from, limit: limit, into: &run) else { return nil }
+        guard let next = store.fetch(queue.id, from: from, limit: limit, into: &run) else {
+            return nil
+        }
         queue.isCold = false
-        stats.unreadableEntries += queue.fetched(&run)
-        // Or their buffers would not be free when they are written.
-        if !run.messages.isEmpty { run.messages.removeAll(keepingCapacity: true) }
-        return run.next
+        stats.unreadableEntries += queue.fetched(&run, next: next)
+        if !run.isEmpty { run.removeAll() }
+        return next
     }
 
     private var fetchBytes: Int {
@@ -72,9 +73,10 @@ extension Dispatcher {
         fetchedBytes < fetchedBytesMax ? Queue.fetchBytesMax : 1
     }
 
-    private func take(_ run: consuming FetchedRun, for queue: Queue) {
+    private func take(_ run: FetchedRun, for queue: Queue) {
         let before = queue.readyBytes
-        stats.unreadableEntries += queue.fetched(&run)
+        var messages = UniqueDeque(copying: run.messages)
+        stats.unreadableEntries += queue.fetched(&messages, next: run.next)
         took(queue, before)
     }
 
@@ -90,10 +92,12 @@ extension Dispatcher {
         switch queue.fetch {
         case .dying(let from):
             queue.fetch = .none
-            buryDying(run, from: from, of: queue)
+            var messages = UniqueDeque(copying: run.messages)
+            buryDying(&messages, from: from, next: run.next, of: queue)
         case .sweep(let from, let end, let cursor):
             queue.fetch = .none
-            takeSwept(run, from: from, end: end, cursor: cursor, of: queue)
+            var messages = UniqueDeque(copying: run.messages)
+            takeSwept(&messages, next: run.next, from: from, end: end, cursor: cursor, of: queue)
             setTimer(of: queue)
         case .forward:
             queue.isCold = true

@@ -133,16 +133,19 @@ extension Dispatcher {
             let cursor = queue.cursor
             queue.fetch = .sweep(from, end: end, cursor: cursor)
             let limit = FetchLimit(messages: Queue.fetchMessagesMax, bytes: Queue.fetchBytesMax)
-            var run = FetchedRun()
-            guard store.fetch(queue.id, from: from, limit: limit, into: &run) else { return }
+            var run = UniqueDeque<FetchedMessage>()
+            guard let next = store.fetch(queue.id, from: from, limit: limit, into: &run) else {
+                return
+            }
             queue.fetch = .none
-            takeSwept(run, from: from, end: end, cursor: cursor, of: queue)
+            takeSwept(&run, next: next, from: from, end: end, cursor: cursor, of: queue)
         }
     }
 
     /// Ends what a fetch found to have expired, and notes when the rest of the run does.
     func takeSwept(
-        _ run: FetchedRun,
+        _ run: inout UniqueDeque<FetchedMessage>,
+        next runEnd: EntrySequence,
         from: EntrySequence,
         end: EntrySequence?,
         cursor: EntrySequence,
@@ -150,10 +153,10 @@ extension Dispatcher {
     ) {
         let wall = now.wall.milliseconds
         var nextDue = UInt64.max
-        var next = run.next
+        var next = runEnd
         var bytes = queue.readyBytes
         let isRefused = refusesExpired(of: queue)
-        for item in run.messages where end.map({ item.sequence < $0 }) ?? true {
+        while let item = run.popFirst(), end.map({ item.sequence < $0 }) ?? true {
             guard item.sequence < queue.durableEnd else {
                 next = min(next, item.sequence)
                 break

@@ -43,11 +43,11 @@ final class Dispatcher {
     ///
     /// A queue takes the run's memory with its messages, and gives it back when it has none left: of many
     /// queues most have none at most times.
-    var smallRun = FetchedRun()
+    var smallRun = UniqueDeque<FetchedMessage>()
     /// The same for longer runs, whose memory is too much for a queue with a message or two.
     ///
     /// A queue gives its former memory for it, and keeps what it got.
-    var largeRun = FetchedRun()
+    var largeRun = UniqueDeque<FetchedMessage>()
 
     init(
         store: any MessageStore,
@@ -175,35 +175,38 @@ final class Dispatcher {
 
     private func deliver(from queue: Queue, to feed: Feed) {
         let item = queue.takeFront()
+        let sequence = item.sequence
+        let redeliveries = item.deliveryCount
+        let time = item.time
+        // Moved from here on: each copy would count two references up and down again.
+        let message = (consume item).message
         let subscription = feed.subscription
         let session = subscription.session
-        let bytes = item.message.byteCount
+        let bytes = message.byteCount
         let number = session.nextDelivery()
         if queue.isPersistent {
             fetchedBytes -= bytes
-            if queue.ready.isEmpty, let memory = queue.takeSmallMemory() {
-                smallRun.messages = memory
-            }
+            if queue.ready.isEmpty { queue.giveSmallMemory(to: &smallRun) }
         }
         subscription.inFlight.append(
             InFlight(
                 number: number,
                 queue: queue.id,
-                sequence: item.sequence,
+                sequence: sequence,
                 bytes: bytes,
-                time: item.time,
+                time: time,
                 deadline: lease(of: subscription, queue),
-                redeliveries: item.deliveryCount,
-                message: queue.isPersistent ? nil : item.message
+                redeliveries: redeliveries,
+                message: queue.isPersistent ? nil : message
             )
         )
         queue.inFlightCount += 1
         queue.inFlightBytes += bytes
-        charge(subscription, bytes: item.message.footprint)
+        charge(subscription, bytes: message.footprint)
         session.lastServed = feed.number
         feed.ticket = 0
         stats.deliveries += 1
-        if item.deliveryCount > 0 { stats.redeliveries += 1 }
+        if redeliveries > 0 { stats.redeliveries += 1 }
         effects.append(
             .deliver(
                 Delivery(
@@ -211,10 +214,10 @@ final class Dispatcher {
                     subscription: subscription.id,
                     number: number,
                     settlesWhenWritten: subscription.mode == .auto,
-                    id: MessageID(queue: queue.id, sequence: item.sequence),
+                    id: MessageID(queue: queue.id, sequence: sequence),
                     destination: queue.destination,
-                    redeliveries: item.deliveryCount,
-                    message: item.message
+                    redeliveries: redeliveries,
+                    message: message
                 )
             )
         )

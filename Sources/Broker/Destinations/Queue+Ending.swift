@@ -55,7 +55,9 @@ extension Queue {
 
     // MARK: Dying
 
-    var dyingBytes: Int { dying.reduce(0) { $0 + ($1.item?.message.byteCount ?? 0) } }
+    var dyingBytes: Int {
+        dying.indices.reduce(0) { $0 + (dying[$1].item?.message.byteCount ?? 0) }
+    }
 
     /// Sets an entry aside that nobody is to get again.
     func setDying(_ entry: Dying) {
@@ -84,25 +86,25 @@ extension Queue {
         return count
     }
 
-    /// Takes the dying entries that a run from `from` on has looked at, each with its message if it was
-    /// found.
+    /// Takes the dying entries that a run of messages from `from` to `next` has looked at, each with its
+    /// message if it was found.
     func takeDying(
-        _ run: FetchedRun,
-        from: EntrySequence
+        _ messages: inout UniqueDeque<FetchedMessage>,
+        from: EntrySequence,
+        next: EntrySequence
     ) -> [(entry: Dying, item: FetchedMessage?)] {
         var taken: [(Dying, FetchedMessage?)] = []
-        var kept = Deque<Dying>()
-        var messages = run.messages[...]
+        var kept = UniqueDeque<Dying>()
         while let entry = dying.popFirst() {
-            guard entry.sequence >= from, entry.sequence < run.next else {
+            guard entry.sequence >= from, entry.sequence < next else {
                 kept.append(entry)
                 continue
             }
-            while let message = messages.first, message.sequence < entry.sequence {
+            while !messages.isEmpty, messages[0].sequence < entry.sequence {
                 messages.removeFirst()
             }
-            let isFound = messages.first?.sequence == entry.sequence
-            taken.append((entry, isFound ? messages.first : nil))
+            let isFound = !messages.isEmpty && messages[0].sequence == entry.sequence
+            taken.append((entry, isFound ? messages.removeFirst() : nil))
         }
         dying = kept
         return taken
@@ -120,11 +122,11 @@ extension Queue {
         if delayed.remove(sequence) != nil { return true }
         if isDying(sequence) { return false }
         if sequence >= cursor { return true }
-        if let index = returned.firstIndex(where: { $0.sequence == sequence }) {
+        if let index = returned.indices.first(where: { returned[$0].sequence == sequence }) {
             returned.remove(at: index)
             return true
         }
-        if let index = ready.firstIndex(where: { $0.sequence == sequence }) {
+        if let index = ready.indices.first(where: { ready[$0].sequence == sequence }) {
             readyBytes -= ready.remove(at: index).message.byteCount
             return true
         }
@@ -158,7 +160,7 @@ extension Queue {
         }
         expiry.removeAll()
         if nextDue < .max {
-            expiry.note(ready.first?.sequence ?? appendedEnd, due: nextDue)
+            expiry.note(ready.isEmpty ? appendedEnd : ready[0].sequence, due: nextDue)
         }
         return expired.sorted { $0.sequence < $1.sequence }
     }

@@ -10,7 +10,9 @@ extension Queue {
             return (first.sequence, FetchLimit(messages: returnedRun(), bytes: bytesMax))
         }
         guard ready.isEmpty, cursor < appendedEnd, cursor < durableEnd else { return nil }
-        return (cursor, FetchLimit(messages: fetchMessages, bytes: bytesMax))
+        // The store has a quicker way for one.
+        let count = min(UInt64(fetchMessages), appendedEnd.value - cursor.value)
+        return (cursor, FetchLimit(messages: Int(count), bytes: bytesMax))
     }
 
     /// What to ask for before the front has run out; nil if there is enough at hand, or nothing more.
@@ -31,39 +33,42 @@ extension Queue {
         }
     }
 
-    /// Takes in what the open fetch brought; messages that it does not take stay in the run.
+    /// Takes in what the open fetch brought, up to `next`; messages that it does not take stay where they are.
     ///
     /// Returns how many returned entries turned out to be unreadable.
-    func fetched(_ run: inout FetchedRun) -> Int {
+    func fetched(_ messages: inout UniqueDeque<FetchedMessage>, next: EntrySequence) -> Int {
         let kind = fetch
         fetch = .none
         defer { if ready.count > Self.smallRunMax { hadLargeReady = true } }
         switch kind {
         case .none, .discarded, .dying, .sweep: return 0
         case .forward:
-            takeForward(&run)
+            takeForward(&messages, next)
             return 0
-        case .returned(let from): return takeReturned(run, from: from)
+        case .returned(let from): return takeReturned(&messages, from: from, next)
         }
     }
 
-    private func takeForward(_ run: inout FetchedRun) {
-        let count = run.messages.count
+    private func takeForward(
+        _ messages: inout UniqueDeque<FetchedMessage>,
+        _ next: EntrySequence
+    ) {
+        let count = messages.count
         if count > 0, ready.isEmpty, delayed.isEmpty, dying.isEmpty {
             // All of it is wanted: moved as it is.
-            swap(&ready, &run.messages)
+            swap(&ready, &messages)
             for index in ready.indices {
                 noteForward(ready[index].sequence, bytes: ready[index].message.byteCount)
             }
         } else {
-            for message in run.messages {
+            while let message = messages.popFirst() {
                 noteForward(message.sequence, bytes: 0)
                 if isSetAside(message.sequence) { continue }
                 readyBytes += message.message.byteCount
                 ready.append(message)
             }
         }
-        if run.next > cursor { cursor = run.next }
+        if next > cursor { cursor = next }
         if count >= fetchMessages {
             fetchMessages = min(fetchMessages * 2, Self.fetchMessagesMax)
         }
@@ -80,7 +85,11 @@ extension Queue {
     ///
     /// The run may also hold entries that are in flight, and others may have come back since it was
     /// asked for: those below `from` were not looked at, and stay.
-    private func takeReturned(_ run: FetchedRun, from: EntrySequence) -> Int {
+    private func takeReturned(
+        _ messages: inout UniqueDeque<FetchedMessage>,
+        from: EntrySequence,
+        _ next: EntrySequence
+    ) -> Int {
         var untouched: [Returned] = []
         while let first = returned.first, first.sequence < from {
             untouched.append(first)
@@ -88,16 +97,16 @@ extension Queue {
         }
         var found: [FetchedMessage] = []
         var unreadable = 0
-        var messages = run.messages[...]
-        while let first = returned.first, first.sequence < run.next {
-            while let message = messages.first, message.sequence < first.sequence {
+        while let first = returned.first, first.sequence < next {
+            while !messages.isEmpty, messages[0].sequence < first.sequence {
                 messages.removeFirst()
             }
             returned.removeFirst()
-            guard let message = messages.first, message.sequence == first.sequence else {
+            guard !messages.isEmpty, messages[0].sequence == first.sequence else {
                 unreadable += 1
                 continue
             }
+            let message = messages.removeFirst()
             // The store may have read the entry before it heard of its last return.
             let fresh = FetchedMessage(
                 sequence: message.sequence,
@@ -110,7 +119,7 @@ extension Queue {
             found.append(fresh)
         }
         ready.mergeFront(found) { $0.sequence < $1.sequence }
-        returned.prepend(contentsOf: untouched)
+        returned.prepend(copying: untouched)
         return unreadable
     }
 

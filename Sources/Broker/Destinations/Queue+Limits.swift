@@ -1,4 +1,5 @@
 import Base
+import DequeModule
 
 extension Queue {
     /// What it holds that is not settled, in flight or not.

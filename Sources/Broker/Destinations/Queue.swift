@@ -84,14 +84,14 @@ final class Queue {
 
     private(set) var durableEnd: EntrySequence
     var waiting = WaitingLine()
-    var ready = Deque<FetchedMessage>()
-    var returned = Deque<Returned>()
+    var ready = UniqueDeque<FetchedMessage>()
+    var returned = UniqueDeque<Returned>()
     var cursor: EntrySequence
     var fetch = Fetch.none
     /// Messages that the next forward fetch asks for; doubles while consumers keep taking.
     var fetchMessages = Queue.fetchMessagesMin
     /// In rising order.
-    var dying = Deque<Dying>()
+    var dying = UniqueDeque<Dying>()
     var delayed = DelayedEntries()
     /// `ready` held more than a small run at some time, so that its memory may be large.
     var hadLargeReady = false
@@ -248,16 +248,16 @@ final class Queue {
         return front
     }
 
-    /// Gives away the memory of `ready`, which must be empty, unless longer runs come to it; nil if it is
-    /// not small.
+    /// Gives the memory of `ready`, which must be empty, to the next small run, unless longer runs come here;
+    /// what is not small goes.
     @inline(__always)
-    func takeSmallMemory() -> Deque<FetchedMessage>? {
+    func giveSmallMemory(to run: inout UniqueDeque<FetchedMessage>) {
         invariant(ready.isEmpty, "what is ready keeps its memory")
-        guard fetchMessages <= Self.smallRunMax else { return nil }
-        var memory = Deque<FetchedMessage>()
+        guard fetchMessages <= Self.smallRunMax else { return }
+        var memory = UniqueDeque<FetchedMessage>()
         swap(&memory, &ready)
-        defer { hadLargeReady = false }
-        return hadLargeReady ? nil : memory
+        if !hadLargeReady { run = memory }
+        hadLargeReady = false
     }
 
     // MARK: Coming back
@@ -279,12 +279,12 @@ final class Queue {
     func forgetFetched() -> Int {
         guard isPersistent else { return 0 }
         invariant(inFlightCount == 0, "nothing is in flight without a subscriber")
-        if let first = ready.first?.sequence { cursor = min(cursor, first) }
+        if !ready.isEmpty { cursor = min(cursor, ready[0].sequence) }
         if let first = returned.first?.sequence { cursor = min(cursor, first) }
         let bytes = readyBytes
-        ready = []
+        ready = UniqueDeque()
         hadLargeReady = false
-        returned = []
+        returned = UniqueDeque()
         readyBytes = 0
         fetchMessages = Self.fetchMessagesMin
         switch fetch {
@@ -292,37 +292,5 @@ final class Queue {
         case .none, .dying, .sweep, .discarded: break
         }
         return bytes
-    }
-}
-
-extension Deque {
-    /// Merges rising elements into a rising deque where they mostly belong near the front.
-    ///
-    /// O(new elements + elements before the last of them); one element costs a search by halves.
-    mutating func mergeFront(_ new: [Element], isBefore: (Element, Element) -> Bool) {
-        guard let last = new.last else { return }
-        var place = 0
-        var high = count
-        while place < high {
-            let middle = (place + high) / 2
-            if isBefore(self[middle], last) { place = middle + 1 } else { high = middle }
-        }
-        if new.count == 1 {
-            insert(last, at: place)
-            return
-        }
-        var merged: [Element] = []
-        merged.reserveCapacity(place + new.count)
-        var next = new.startIndex
-        for _ in 0..<place {
-            let old = removeFirst()
-            while next < new.endIndex, isBefore(new[next], old) {
-                merged.append(new[next])
-                next += 1
-            }
-            merged.append(old)
-        }
-        merged.append(contentsOf: new[next...])
-        prepend(contentsOf: merged)
     }
 }

@@ -1,6 +1,6 @@
 package import Base
 import ByteSpans
-import DequeModule
+package import DequeModule
 package import LogStore
 import NIOCore
 
@@ -11,7 +11,9 @@ package final class LogMessageStore: MessageStore {
     private let log: LogStore
     // The size of the last run, as a guess for the next one's buffer.
     private var runBytes = 4096
-    private var buffers = RunBuffers()
+    /// For messages that are fetched one by one, which is where many queues have a message each: they are
+    /// delivered at once, so they do not hold its blocks for long.
+    private var arena = ByteArena()
     // Empty between calls.
     private var found: [Found] = []
 
@@ -123,38 +125,62 @@ package final class LogMessageStore: MessageStore {
         _ queue: QueueID,
         from sequence: EntrySequence,
         limit: FetchLimit,
-        into run: inout FetchedRun
-    ) -> Bool {
-        buffers.fill(min(runBytes, limit.bytes)) { buffer in
-            let start = log.fetch(
-                queue,
-                from: sequence,
-                messagesMax: limit.messages,
-                bytesMax: limit.bytes
-            ) { entry, headers, body in
-                let from = buffer.writerIndex
-                buffer.append(headers, body)
-                found.append(
-                    Found(
-                        entry: entry,
-                        start: from,
-                        headerBytes: headers.byteCount,
-                        bodyBytes: body.byteCount
-                    )
-                )
-            }
-            guard case .completed(let next) = start else { return false }
-            runBytes = max(256, buffer.writerIndex)
-            run.queue = queue
-            run.next = next
-            if !run.messages.isEmpty { run.messages.removeAll(keepingCapacity: true) }
-            run.messages.reserveCapacity(found.count)
-            for index in found.indices {
-                if let message = found[index].message(in: buffer) { run.messages.append(message) }
-            }
-            found.empty()
-            return true
+        into messages: inout UniqueDeque<FetchedMessage>
+    ) -> EntrySequence? {
+        limit.messages == 1
+            ? fetchOne(queue, from: sequence, into: &messages)
+            : fetchRun(queue, from: sequence, limit, into: &messages)
+    }
+
+    @inline(__always)
+    private func fetchOne(
+        _ queue: QueueID,
+        from sequence: EntrySequence,
+        into messages: inout UniqueDeque<FetchedMessage>
+    ) -> EntrySequence? {
+        let start = log.fetch(queue, from: sequence, messagesMax: 1, bytesMax: 1) {
+            entry,
+            headers,
+            body in
+            let (headers, body) = arena.copy(headers, body)
+            messages.append(FetchedMessage(entry, headers, body))
         }
+        guard case .completed(let next) = start else { return nil }
+        return next
+    }
+
+    private func fetchRun(
+        _ queue: QueueID,
+        from sequence: EntrySequence,
+        _ limit: FetchLimit,
+        into messages: inout UniqueDeque<FetchedMessage>
+    ) -> EntrySequence? {
+        var buffer = ByteBufferAllocator().buffer(capacity: min(runBytes, limit.bytes))
+        let start = log.fetch(
+            queue,
+            from: sequence,
+            messagesMax: limit.messages,
+            bytesMax: limit.bytes
+        ) { entry, headers, body in
+            let from = buffer.writerIndex
+            buffer.append(headers, body)
+            found.append(
+                Found(
+                    entry: entry,
+                    start: from,
+                    headerBytes: headers.byteCount,
+                    bodyBytes: body.byteCount
+                )
+            )
+        }
+        guard case .completed(let next) = start else { return nil }
+        runBytes = max(256, buffer.writerIndex)
+        messages.reserveCapacity(messages.count + found.count)
+        for index in found.indices {
+            if let message = found[index].message(in: buffer) { messages.append(message) }
+        }
+        found.empty()
+        return next
     }
 
     package func depth(_ queue: QueueID) -> QueueDepth {
@@ -198,7 +224,7 @@ package final class LogMessageStore: MessageStore {
         }
         return FetchedRun(
             queue: result.job.queue,
-            messages: Deque(found.compactMap { $0.message(in: buffer) }),
+            messages: found.compactMap { $0.message(in: buffer) },
             next: result.next
         )
     }
@@ -214,13 +240,20 @@ package final class LogMessageStore: MessageStore {
             guard let headers = buffer.getSlice(at: start, length: headerBytes),
                 let body = buffer.getSlice(at: start + headerBytes, length: bodyBytes)
             else { return nil }
-            return FetchedMessage(
-                sequence: entry.sequence,
-                deliveryCount: entry.requeue?.deliveryCount ?? 0,
-                isRejected: entry.requeue?.isRejected ?? false,
-                time: entry.time,
-                message: Message(headers: headers, body: body, expires: entry.expires)
-            )
+            return FetchedMessage(entry, headers, body)
         }
+    }
+}
+
+extension FetchedMessage {
+    @inline(__always)
+    fileprivate init(_ entry: ReadEntry, _ headers: ByteBuffer, _ body: ByteBuffer) {
+        self.init(
+            sequence: entry.sequence,
+            deliveryCount: entry.requeue?.deliveryCount ?? 0,
+            isRejected: entry.requeue?.isRejected ?? false,
+            time: entry.time,
+            message: Message(headers: headers, body: body, expires: entry.expires)
+        )
     }
 }

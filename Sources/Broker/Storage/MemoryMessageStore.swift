@@ -1,5 +1,5 @@
 package import Base
-import DequeModule
+package import DequeModule
 
 /// A message store that keeps everything in memory and can be as hostile as the seam allows.
 ///
@@ -267,8 +267,8 @@ package final class MemoryMessageStore: MessageStore {
         _ queue: QueueID,
         from sequence: EntrySequence,
         limit: FetchLimit,
-        into run: inout FetchedRun
-    ) -> Bool {
+        into messages: inout UniqueDeque<FetchedMessage>
+    ) -> EntrySequence? {
         invariant(!openFetches.contains { $0.queue == queue }, "one fetch per queue is open")
         invariant(limit.messages > 0 && limit.bytes > 0, "a fetch asks for something")
         fetchCount += 1
@@ -277,10 +277,11 @@ package final class MemoryMessageStore: MessageStore {
             // A disk may be read long before its answer arrives.
             if behaviour.isErratic, generator.oneIn(2) { open.run = read(open) }
             openFetches.append(open)
-            return false
+            return nil
         }
-        run = read(open)
-        return true
+        let run = read(open)
+        messages.append(copying: run.messages)
+        return run.next
     }
 
     package func depth(_ queue: QueueID) -> QueueDepth {
@@ -301,7 +302,7 @@ package final class MemoryMessageStore: MessageStore {
         if behaviour.shortFetchOneIn > 0, generator.oneIn(behaviour.shortFetchOneIn) {
             wanted = Int.random(in: 1...wanted, using: &generator)
         }
-        var found = Deque<FetchedMessage>()
+        var found: [FetchedMessage] = []
         var bytes = 0
         var next = fetch.from
         for entry in stored.entries[stored.index(from: fetch.from)...] {

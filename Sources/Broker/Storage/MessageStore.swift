@@ -128,23 +128,19 @@ package struct ExpiryRange: Sendable, Equatable {
     }
 }
 
-/// What a fetch brought.
+/// What a fetch brought later.
 package struct FetchedRun: Sendable {
-    package var queue: QueueID
+    package let queue: QueueID
     /// Unsettled entries in rising order; empty when there are none from the asked sequence on, or
     /// when all that was read is damaged.
-    package var messages: Deque<FetchedMessage>
+    package let messages: [FetchedMessage]
     /// Where the next fetch goes on.
     ///
     /// Entries before it that are not in `messages` are settled or cannot be read; they are never
     /// worth asking for again in this run of the store.
-    package var next: EntrySequence
+    package let next: EntrySequence
 
-    package init(
-        queue: QueueID = QueueID(0),
-        messages: Deque<FetchedMessage> = [],
-        next: EntrySequence = EntrySequence(0)
-    ) {
+    package init(queue: QueueID, messages: [FetchedMessage], next: EntrySequence) {
         self.queue = queue
         self.messages = messages
         self.next = next
@@ -253,16 +249,17 @@ package protocol MessageStore: AnyObject {
     /// Ends the unit that `beginBatch` began.
     func endBatch()
 
-    /// Reads unsettled entries of a queue from `sequence` on into `run`, whatever was in that before,
-    /// so that its memory serves again.
+    /// Reads unsettled entries of a queue from `sequence` on, and appends them to `messages`.
     ///
-    /// False, and nothing read: a `.fetched` event follows. At most one fetch per queue may be open.
+    /// Returns where the next fetch goes on, like a run's `next`; nil, and nothing read: a `.fetched` event
+    /// follows. At most one fetch per queue may be open. A message that is asked for alone may share
+    /// memory with many others: it is meant to be delivered at once.
     func fetch(
         _ queue: QueueID,
         from sequence: EntrySequence,
         limit: FetchLimit,
-        into run: inout FetchedRun
-    ) -> Bool
+        into messages: inout UniqueDeque<FetchedMessage>
+    ) -> EntrySequence?
 
     /// What the queue holds; from memory.
     func depth(_ queue: QueueID) -> QueueDepth

@@ -30,6 +30,7 @@ package struct MessageRecord: Sendable {
     }
 
     /// Reads the layout; nothing if the lengths inside contradict each other.
+    @inline(__always)
     package init?(_ header: RecordHeader, _ bytes: RawSpan, at offset: Int) {
         guard header.kind == .message, header.length >= Self.fixedByteCount, header.count > 0 else {
             return nil

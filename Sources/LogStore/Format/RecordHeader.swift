@@ -32,6 +32,7 @@ package struct RecordHeader: Equatable, Sendable {
     var continues: Bool { flags & Self.continues != 0 }
 
     /// Reads a header without its checksum, or nothing if the bytes cannot be one.
+    @inline(__always)
     package init?(_ bytes: RawSpan, at offset: Int) {
         guard offset + Self.byteCount <= bytes.byteCount else { return nil }
         let length = Int(bytes.uint32(at: offset + 4))

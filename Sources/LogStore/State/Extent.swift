@@ -85,11 +85,17 @@ struct Extent {
     }
 
     /// The first entry from `sequence` on that is not settled, if the extent has one.
+    @inline(__always)
     func firstUnsettled(from sequence: UInt64) -> UInt64? {
         var index = sequence > first ? UInt32(min(sequence - first, UInt64(count))) : 0
         index = max(index, settledPrefix)
+        if index < count && !bitmap.isEmpty { return firstUnset(from: index) }
+        return index < count ? first + UInt64(index) : nil
+    }
+
+    private func firstUnset(from start: UInt32) -> UInt64? {
+        var index = start
         while index < count {
-            if bitmap.isEmpty { return first + UInt64(index) }
             let word = ~bitmap[Int(index / 64)] >> UInt64(index % 64)
             if word != 0 {
                 index += UInt32(word.trailingZeroBitCount)

@@ -18,6 +18,8 @@ final class QueueState {
 
     private(set) var activeFirst: UInt64 = 0
     private(set) var activeOffsets: [UInt32] = []
+    /// How many it had in the segment before, as a guess for the next.
+    private var expectedOffsets: UInt32 = 0
 
     /// How entries came back; only unsettled ones.
     private(set) var requeues: [UInt64: Requeue] = [:]
@@ -29,6 +31,9 @@ final class QueueState {
     var pendingSettles = SettledRanges()
 
     private(set) var name: String
+
+    /// A list grows from there on as it needs to.
+    private static let expectedOffsetsMax: UInt32 = 64
 
     init(id: QueueID, name: String, nextSequence: UInt64 = 1) {
         self.id = id
@@ -53,11 +58,13 @@ final class QueueState {
         activeSegment = segment
         activeFirst = nextSequence
         activeOffsets.removeAll(keepingCapacity: activeOffsets.count < 1 << 17)
+        activeOffsets.reserveCapacity(Int(min(expectedOffsets, Self.expectedOffsetsMax)))
     }
 
     /// Forgets the posting list of the active segment once it is in a footer.
     func endSegment() {
         activeSegment = 0
+        expectedOffsets = UInt32(clamping: activeOffsets.count)
         activeOffsets = []
     }
 
@@ -93,9 +100,17 @@ final class QueueState {
             extents[last].append(bytes: bytes, time: time, expires: expires)
             return false
         }
-        var extent = Extent(segment: segment, first: sequence)
-        extent.append(bytes: bytes, time: time, expires: expires)
-        extents.append(extent)
+        var times = ExtentTimes()
+        times.add(time: time, expires: expires)
+        extents.append(
+            Extent(
+                segment: segment,
+                first: sequence,
+                count: 1,
+                liveBytes: UInt64(bytes),
+                times: times
+            )
+        )
         return true
     }
 
@@ -121,7 +136,7 @@ final class QueueState {
             return Settled(bytes: freed, segment: segment, endsExtent: false)
         }
         liveBytes -= extents[index].liveBytes
-        if extents.count == 1 { extents.empty() } else { extents.remove(at: index) }
+        if index == extents.count - 1 { extents.removeLast() } else { extents.remove(at: index) }
         return Settled(bytes: freed, segment: segment, endsExtent: true)
     }
 
@@ -168,7 +183,13 @@ final class QueueState {
     }
 
     /// The index of the first extent that ends after the sequence; `extents.count` if none does.
+    @inline(__always)
     func extentIndex(from sequence: UInt64) -> Int {
+        if !extents.isEmpty, sequence < extents[0].end { return 0 }
+        return searchExtent(from: sequence)
+    }
+
+    private func searchExtent(from sequence: UInt64) -> Int {
         var low = 0
         var high = extents.count
         while low < high {

@@ -88,8 +88,17 @@ struct LogTail {
 
     /// The chunk that holds a position, if it is still (or already) in memory.
     ///
-    /// Logarithmic.
+    /// Logarithmic; O(1) for the chunk that is being appended to, where most that is delivered stands.
+    @inline(__always)
     func chunk(at position: LogPosition) -> Placed? {
+        if position.segment == segment, position.offset >= currentStart {
+            return position.offset < currentStart + current.count
+                ? Placed(chunk: current, segment: segment, start: currentStart) : nil
+        }
+        return search(position)
+    }
+
+    private func search(_ position: LogPosition) -> Placed? {
         guard let first = chunks.first, position >= first.position else { return nil }
         var low = 0
         var high = chunks.count
