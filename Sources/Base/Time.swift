@@ -4,10 +4,18 @@
 package struct MonotonicTime: Comparable, Hashable, Sendable {
     package let nanoseconds: UInt64
 
+    @inlinable
     package init(nanoseconds: UInt64) {
         self.nanoseconds = nanoseconds
     }
 
+    // Without this every comparison in another module is a call through a table.
+    @inlinable
+    package static func == (left: Self, right: Self) -> Bool {
+        left.nanoseconds == right.nanoseconds
+    }
+
+    @inlinable
     package static func < (left: Self, right: Self) -> Bool {
         left.nanoseconds < right.nanoseconds
     }
@@ -54,8 +62,15 @@ package struct Instant: Sendable, Equatable {
 package struct Interval: Comparable, Hashable, Sendable {
     package let nanoseconds: UInt64
 
+    @inlinable
     package init(nanoseconds: UInt64) {
         self.nanoseconds = nanoseconds
+    }
+
+    // Without this every comparison in another module is a call through a table.
+    @inlinable
+    package static func == (left: Self, right: Self) -> Bool {
+        left.nanoseconds == right.nanoseconds
     }
 
     package static let zero = Interval(nanoseconds: 0)
@@ -70,6 +85,7 @@ package struct Interval: Comparable, Hashable, Sendable {
 
     package var milliseconds: UInt64 { nanoseconds / 1_000_000 }
 
+    @inlinable
     package static func < (left: Self, right: Self) -> Bool {
         left.nanoseconds < right.nanoseconds
     }

@@ -12,6 +12,7 @@ package struct Message: Sendable, Equatable {
     /// When it is of no use any more, in ms since 1970; 0 = never.
     package let expires: UInt64
 
+    @inline(__always)
     package init(headers: ByteBuffer, body: ByteBuffer, expires: UInt64 = 0) {
         self.headers = headers
         self.body = body

@@ -1,27 +1,75 @@
 public import NIOCore
 
 // One of the few places with unsafe pointers. Invariants:
-// 1. `current` is the only buffer through which its storage is written, and only from its writer index on.
-//    What was handed out lies before that index, so it never changes while anybody holds it.
+// 1. A block's buffer is the only one through which its storage is written, and only from its writer index
+//    on. What was handed out lies before that index, so it never changes while anybody holds it.
 // 2. The writer index goes back only in `clear`, which makes new storage if anybody shares the old one.
 
-/// Memory for small pieces of bytes that are needed for a short while, copied one behind the other.
+/// Memory into which pieces of bytes are copied one behind the other, each handed out as a buffer of its own.
 ///
-/// To make a buffer for each of them would cost more than the copy. A piece holds the whole block of 64 KiB
-/// that it stands in, so whoever keeps one for long should copy it first. Four blocks serve in turn, if all
-/// of their pieces are gone by then; others are made in their place if not.
+/// A piece holds the whole block, so whoever keeps one for longer than the others should copy it first.
+public struct ByteBlock {
+    @usableFromInline
+    var buffer: ByteBuffer
+
+    /// Makes a block with room for so many bytes.
+    @inlinable
+    public init(bytes: Int) {
+        buffer = ByteBufferAllocator().buffer(capacity: bytes)
+    }
+
+    /// Bytes that there is room for.
+    @inlinable
+    public var room: Int { buffer.writableBytes }
+
+    /// Copies two pieces, one behind the other; there must be room for them.
+    ///
+    /// O(bytes).
+    @inlinable
+    @inline(__always)
+    public mutating func copy(_ first: RawSpan, _ second: RawSpan) -> (ByteBuffer, ByteBuffer) {
+        let start = buffer.writerIndex
+        let middle = start + first.byteCount
+        let end = middle + second.byteCount
+        buffer.withVeryUnsafeBytes { block in
+            precondition(end <= block.count, "the block has no room")
+            let memory = UnsafeMutableRawBufferPointer(mutating: block)
+            first.withUnsafeBytes {
+                UnsafeMutableRawBufferPointer(rebasing: memory[start...]).copyMemory(from: $0)
+            }
+            second.withUnsafeBytes {
+                UnsafeMutableRawBufferPointer(rebasing: memory[middle...]).copyMemory(from: $0)
+            }
+        }
+        buffer.moveWriterIndex(to: end)
+        guard let head = buffer.getSlice(at: start, length: middle - start),
+            let tail = buffer.getSlice(at: middle, length: end - middle)
+        else { preconditionFailure("both pieces were written") }
+        return (head, tail)
+    }
+
+    /// Makes room for so many bytes, in the same memory unless somebody holds a piece of it.
+    mutating func clear(bytes: Int) {
+        buffer.clear(minimumCapacity: bytes)
+    }
+}
+
+/// Memory for small pieces of bytes that are needed for a short while.
+///
+/// To make a buffer for each of them would cost more than the copy. Four blocks of 64 KiB serve in turn, if
+/// all of their pieces are gone by then; others are made in their place if not.
 public struct ByteArena {
     @usableFromInline
-    var current = ByteBuffer()
+    var current = ByteBlock(bytes: 0)
     /// The next one to serve is the first.
-    private var others: [ByteBuffer] = []
+    private var others: [ByteBlock] = []
 
     /// Size of a block.
     public static let blockBytes = 64 << 10
     private static let blocksMax = 4
-    /// Larger pieces get a buffer of their own.
+    /// Larger pieces get a block of their own.
     @usableFromInline
-    static let pieceBytesMax = 2048
+    static let piecesBytesMax = 2048
 
     /// Makes an arena without memory.
     public init() {}
@@ -33,55 +81,20 @@ public struct ByteArena {
     @inline(__always)
     public mutating func copy(_ first: RawSpan, _ second: RawSpan) -> (ByteBuffer, ByteBuffer) {
         let count = first.byteCount + second.byteCount
-        if count > Self.pieceBytesMax { return Self.copyLarge(first, second) }
-        if current.writableBytes < count { beginBlock() }
-        let start = current.writerIndex
-        current.withVeryUnsafeBytes { block in
-            precondition(count <= block.count - start, "a block of the arena has no room")
-            let free = UnsafeMutableRawBufferPointer(mutating: block)
-            first.withUnsafeBytes {
-                UnsafeMutableRawBufferPointer(rebasing: free[start...]).copyMemory(from: $0)
-            }
-            second.withUnsafeBytes {
-                UnsafeMutableRawBufferPointer(rebasing: free[(start + first.byteCount)...])
-                    .copyMemory(from: $0)
-            }
+        if count > Self.piecesBytesMax {
+            var block = ByteBlock(bytes: count)
+            return block.copy(first, second)
         }
-        current.moveWriterIndex(to: start + count)
-        return Self.pieces(of: current, at: start, first.byteCount, second.byteCount)
-    }
-
-    @usableFromInline
-    static func copyLarge(_ first: RawSpan, _ second: RawSpan) -> (ByteBuffer, ByteBuffer) {
-        var buffer = ByteBufferAllocator().buffer(capacity: first.byteCount + second.byteCount)
-        buffer.append(first, second)
-        return pieces(of: buffer, at: 0, first.byteCount, second.byteCount)
-    }
-
-    @inlinable
-    @inline(__always)
-    static func pieces(
-        of buffer: ByteBuffer,
-        at start: Int,
-        _ first: Int,
-        _ second: Int
-    ) -> (ByteBuffer, ByteBuffer) {
-        guard let head = buffer.getSlice(at: start, length: first),
-            let tail = buffer.getSlice(at: start + first, length: second)
-        else { preconditionFailure("the pieces were written") }
-        return (head, tail)
+        if current.room < count { beginBlock() }
+        return current.copy(first, second)
     }
 
     @usableFromInline
     mutating func beginBlock() {
-        if others.count < Self.blocksMax - 1 {
-            others.append(current)
-            current = ByteBuffer()
-        } else {
-            let next = others.removeFirst()
-            others.append(current)
-            current = next
-        }
-        current.clear(minimumCapacity: Self.blockBytes)
+        let isFull = others.count == Self.blocksMax - 1
+        let next = isFull ? others.removeFirst() : ByteBlock(bytes: 0)
+        others.append(current)
+        current = next
+        current.clear(bytes: Self.blockBytes)
     }
 }

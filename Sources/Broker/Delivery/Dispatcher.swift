@@ -174,12 +174,11 @@ final class Dispatcher {
     // MARK: Delivering
 
     private func deliver(from queue: Queue, to feed: Feed) {
-        let item = queue.takeFront()
-        let sequence = item.sequence
-        let redeliveries = item.deliveryCount
-        let time = item.time
-        // Moved from here on: each copy would count two references up and down again.
-        let message = (consume item).message
+        let sequence = queue.ready[0].sequence
+        let redeliveries = queue.ready[0].deliveryCount
+        let time = queue.ready[0].time
+        // Nothing else of it is used from here on, so that it is moved: a copy counts references up and down.
+        let message = queue.takeFront().message
         let subscription = feed.subscription
         let session = subscription.session
         let bytes = message.byteCount
@@ -197,7 +196,7 @@ final class Dispatcher {
                 time: time,
                 deadline: lease(of: subscription, queue),
                 redeliveries: redeliveries,
-                message: queue.isPersistent ? nil : message
+                message: queue.isPersistent ? nil : copy message
             )
         )
         queue.inFlightCount += 1
@@ -217,7 +216,7 @@ final class Dispatcher {
                     id: MessageID(queue: queue.id, sequence: sequence),
                     destination: queue.destination,
                     redeliveries: redeliveries,
-                    message: message
+                    message: consume message
                 )
             )
         )
@@ -233,7 +232,7 @@ final class Dispatcher {
         // come, and renew the lease.
         if subscription.session.hasHeartBeats { timeout = max(timeout, queue.policy.ackTimeoutMax) }
         let deadline = now.monotonic.advanced(by: timeout)
-        if let timer = subscription.timer, timer <= deadline { return deadline }
+        if let timer = subscription.timer, !(deadline < timer) { return deadline }
         setTimer(of: subscription, at: deadline)
         return deadline
     }

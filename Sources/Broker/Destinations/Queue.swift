@@ -242,6 +242,7 @@ final class Queue {
     }
 
     /// Takes the front of `ready`.
+    @inline(__always)
     func takeFront() -> FetchedMessage {
         let front = ready.removeFirst()
         readyBytes -= front.message.byteCount

@@ -14,8 +14,6 @@ package final class LogMessageStore: MessageStore {
     /// For messages that are fetched one by one, which is where many queues have a message each: they are
     /// delivered at once, so they do not hold its blocks for long.
     private var arena = ByteArena()
-    // Empty between calls.
-    private var found: [Found] = []
 
     package init(_ log: LogStore) {
         self.log = log
@@ -127,9 +125,12 @@ package final class LogMessageStore: MessageStore {
         limit: FetchLimit,
         into messages: inout UniqueDeque<FetchedMessage>
     ) -> EntrySequence? {
-        limit.messages == 1
+        let start =
+            limit.messages == 1
             ? fetchOne(queue, from: sequence, into: &messages)
             : fetchRun(queue, from: sequence, limit, into: &messages)
+        guard case .completed(let next) = start else { return nil }
+        return next
     }
 
     @inline(__always)
@@ -137,16 +138,10 @@ package final class LogMessageStore: MessageStore {
         _ queue: QueueID,
         from sequence: EntrySequence,
         into messages: inout UniqueDeque<FetchedMessage>
-    ) -> EntrySequence? {
-        let start = log.fetch(queue, from: sequence, messagesMax: 1, bytesMax: 1) {
-            entry,
-            headers,
-            body in
-            let (headers, body) = arena.copy(headers, body)
-            messages.append(FetchedMessage(entry, headers, body))
+    ) -> LogStore.FetchStart {
+        log.fetch(queue, from: sequence, messagesMax: 1, bytesMax: 1) { entry, headers, body in
+            messages.append(FetchedMessage(entry, arena.copy(headers, body)))
         }
-        guard case .completed(let next) = start else { return nil }
-        return next
     }
 
     private func fetchRun(
@@ -154,33 +149,23 @@ package final class LogMessageStore: MessageStore {
         from sequence: EntrySequence,
         _ limit: FetchLimit,
         into messages: inout UniqueDeque<FetchedMessage>
-    ) -> EntrySequence? {
-        var buffer = ByteBufferAllocator().buffer(capacity: min(runBytes, limit.bytes))
+    ) -> LogStore.FetchStart {
+        let guess = min(runBytes, limit.bytes)
+        var block = ByteBlock(bytes: guess)
+        var bytes = 0
         let start = log.fetch(
             queue,
             from: sequence,
             messagesMax: limit.messages,
             bytesMax: limit.bytes
         ) { entry, headers, body in
-            let from = buffer.writerIndex
-            buffer.append(headers, body)
-            found.append(
-                Found(
-                    entry: entry,
-                    start: from,
-                    headerBytes: headers.byteCount,
-                    bodyBytes: body.byteCount
-                )
-            )
+            let count = headers.byteCount + body.byteCount
+            bytes += count
+            if block.room < count { block = ByteBlock(bytes: max(guess, count)) }
+            messages.append(FetchedMessage(entry, block.copy(headers, body)))
         }
-        guard case .completed(let next) = start else { return nil }
-        runBytes = max(256, buffer.writerIndex)
-        messages.reserveCapacity(messages.count + found.count)
-        for index in found.indices {
-            if let message = found[index].message(in: buffer) { messages.append(message) }
-        }
-        found.empty()
-        return next
+        if bytes > 0 { runBytes = max(256, bytes) }
+        return start
     }
 
     package func depth(_ queue: QueueID) -> QueueDepth {
@@ -214,46 +199,34 @@ package final class LogMessageStore: MessageStore {
 
     private static func run(of result: ReadResult) -> FetchedRun {
         let buffer = ByteBuffer(bytes: result.bytes)
-        let found = result.items.lazy.map { item in
-            Found(
-                entry: item.entry,
-                start: item.headers.lowerBound,
-                headerBytes: item.headers.count,
-                bodyBytes: item.body.count
-            )
-        }
         return FetchedRun(
             queue: result.job.queue,
-            messages: found.compactMap { $0.message(in: buffer) },
+            messages: result.items.compactMap { item in
+                guard let headers = buffer.getSlice(item.headers),
+                    let body = buffer.getSlice(item.body)
+                else { return nil }
+                return FetchedMessage(item.entry, (headers, body))
+            },
             next: result.next
         )
     }
+}
 
-    /// Where one message stands in a run's buffer.
-    private struct Found {
-        let entry: ReadEntry
-        let start: Int
-        let headerBytes: Int
-        let bodyBytes: Int
-
-        func message(in buffer: ByteBuffer) -> FetchedMessage? {
-            guard let headers = buffer.getSlice(at: start, length: headerBytes),
-                let body = buffer.getSlice(at: start + headerBytes, length: bodyBytes)
-            else { return nil }
-            return FetchedMessage(entry, headers, body)
-        }
+extension ByteBuffer {
+    fileprivate func getSlice(_ range: Range<Int>) -> ByteBuffer? {
+        getSlice(at: range.lowerBound, length: range.count)
     }
 }
 
 extension FetchedMessage {
     @inline(__always)
-    fileprivate init(_ entry: ReadEntry, _ headers: ByteBuffer, _ body: ByteBuffer) {
+    fileprivate init(_ entry: ReadEntry, _ pieces: (headers: ByteBuffer, body: ByteBuffer)) {
         self.init(
             sequence: entry.sequence,
             deliveryCount: entry.requeue?.deliveryCount ?? 0,
             isRejected: entry.requeue?.isRejected ?? false,
             time: entry.time,
-            message: Message(headers: headers, body: body, expires: entry.expires)
+            message: Message(headers: pieces.headers, body: pieces.body, expires: entry.expires)
         )
     }
 }

@@ -77,6 +77,7 @@ package struct FetchedMessage: Sendable, Equatable {
     package let time: UInt64
     package let message: Message
 
+    @inline(__always)
     package init(
         sequence: EntrySequence,
         deliveryCount: UInt32,
