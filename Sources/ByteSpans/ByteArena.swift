@@ -91,10 +91,9 @@ public struct ByteArena {
 
     @usableFromInline
     mutating func beginBlock() {
-        let isFull = others.count == Self.blocksMax - 1
-        let next = isFull ? others.removeFirst() : ByteBlock(bytes: 0)
         others.append(current)
-        current = next
+        // Held by nobody else then, or its memory could not serve again.
+        current = others.count < Self.blocksMax ? ByteBlock(bytes: 0) : others.removeFirst()
         current.clear(bytes: Self.blockBytes)
     }
 }
