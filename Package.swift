@@ -158,7 +158,7 @@ let package = Package(
         .testTarget(
             name: "BrokerTests",
             dependencies: [
-                "Base", "Broker", "ByteSpans", "TestSupport", nioCore, collections,
+                "Base", "Broker", "ByteSpans", "LogStore", "TestSupport", nioCore, collections,
             ],
             swiftSettings: strict
         ),

@@ -2,13 +2,14 @@ public import NIOCore
 
 // One of the few places with unsafe pointers. Invariants:
 // 1. A block's buffer is the only one through which its storage is written, and only from its writer index
-//    on. What was handed out lies before that index, so it never changes while anybody holds it.
+//    on. What was handed out lies before that index, so it never changes while anybody holds it. Blocks cannot
+//    be copied, or two would write to the same place.
 // 2. The writer index goes back only in `clear`, which makes new storage if anybody shares the old one.
 
 /// Memory into which pieces of bytes are copied one behind the other, each handed out as a buffer of its own.
 ///
 /// A piece holds the whole block, so whoever keeps one for longer than the others should copy it first.
-public struct ByteBlock {
+public struct ByteBlock: ~Copyable {
     @usableFromInline
     var buffer: ByteBuffer
 
@@ -49,6 +50,7 @@ public struct ByteBlock {
     }
 
     /// Makes room for so many bytes, in the same memory unless somebody holds a piece of it.
+    @usableFromInline
     mutating func clear(bytes: Int) {
         buffer.clear(minimumCapacity: bytes)
     }
@@ -58,15 +60,15 @@ public struct ByteBlock {
 ///
 /// To make a buffer for each of them would cost more than the copy. Four blocks of 64 KiB serve in turn, if
 /// all of their pieces are gone by then; others are made in their place if not.
-public struct ByteArena {
+public struct ByteArena: ~Copyable {
     @usableFromInline
-    var current = ByteBlock(bytes: 0)
-    /// The next one to serve is the first.
-    private var others: [ByteBlock] = []
+    var blocks = InlineArray<4, ByteBlock> { _ in ByteBlock(bytes: 0) }
+    /// The block that serves now.
+    @usableFromInline
+    var turn = 0
 
     /// Size of a block.
     public static let blockBytes = 64 << 10
-    private static let blocksMax = 4
     /// Larger pieces get a block of their own.
     @usableFromInline
     static let piecesBytesMax = 2048
@@ -85,15 +87,10 @@ public struct ByteArena {
             var block = ByteBlock(bytes: count)
             return block.copy(first, second)
         }
-        if current.room < count { beginBlock() }
-        return current.copy(first, second)
-    }
-
-    @usableFromInline
-    mutating func beginBlock() {
-        others.append(current)
-        // Held by nobody else then, or its memory could not serve again.
-        current = others.count < Self.blocksMax ? ByteBlock(bytes: 0) : others.removeFirst()
-        current.clear(bytes: Self.blockBytes)
+        if blocks[turn].room < count {
+            turn = (turn + 1) % blocks.count
+            blocks[turn].clear(bytes: Self.blockBytes)
+        }
+        return blocks[turn].copy(first, second)
     }
 }

@@ -78,4 +78,16 @@ import Testing
         #expect(capacity(short) == 0 && capacity(long) > 2 * Queue.smallRunMax)
         #expect(spareCapacity(harness) <= 2 * Queue.smallRunMax)
     }
+
+    @Test("no more is asked of the store than there is, so that one message is read as one")
+    func asked() throws {
+        let harness = try BrokerHarness()
+        let producer = try harness.connect()
+        for count in 1...20 {
+            try harness.send(producer, "/queue/a", "\(count)")
+            let queue = try #require(harness.broker.registry.queues.first)
+            let wanted = queue.wantedFetch(bytesMax: 1)?.limit.messages
+            #expect(wanted == min(count, Queue.fetchMessagesMin))
+        }
+    }
 }

@@ -88,7 +88,7 @@ final class Queue {
     var returned = UniqueDeque<Returned>()
     var cursor: EntrySequence
     var fetch = Fetch.none
-    /// Messages that the next forward fetch asks for; doubles while consumers keep taking.
+    /// Messages that the next forward fetch asks for at most; doubles while consumers keep taking.
     var fetchMessages = Queue.fetchMessagesMin
     /// In rising order.
     var dying = UniqueDeque<Dying>()

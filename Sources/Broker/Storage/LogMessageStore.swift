@@ -9,10 +9,8 @@ import NIOCore
 /// A thin adapter: spans in, buffers out, notices to events. Confinement: broker loop.
 package final class LogMessageStore: MessageStore {
     private let log: LogStore
-    // The size of the last run, as a guess for the next one's buffer.
-    private var runBytes = 4096
     /// For messages that are fetched one by one, which is where many queues have a message each: they are
-    /// delivered at once, so they do not hold its blocks for long.
+    /// let go of in the same turn, so they do not hold its blocks for long.
     private var arena = ByteArena()
 
     package init(_ log: LogStore) {
@@ -150,22 +148,25 @@ package final class LogMessageStore: MessageStore {
         _ limit: FetchLimit,
         into messages: inout UniqueDeque<FetchedMessage>
     ) -> LogStore.FetchStart {
-        let guess = min(runBytes, limit.bytes)
-        var block = ByteBlock(bytes: guess)
-        var bytes = 0
-        let start = log.fetch(
+        // A block that fits if those that follow are of the same size: what is not delivered at once keeps
+        // all of it. None is made before there is something to put into it.
+        var block = ByteBlock(bytes: 0)
+        var messagesLeft = limit.messages
+        var bytesLeft = limit.bytes
+        return log.fetch(
             queue,
             from: sequence,
             messagesMax: limit.messages,
             bytesMax: limit.bytes
         ) { entry, headers, body in
             let count = headers.byteCount + body.byteCount
-            bytes += count
-            if block.room < count { block = ByteBlock(bytes: max(guess, count)) }
+            if block.room < count {
+                block = ByteBlock(bytes: max(count, min(count * messagesLeft, bytesLeft)))
+            }
             messages.append(FetchedMessage(entry, block.copy(headers, body)))
+            messagesLeft -= 1
+            bytesLeft -= count
         }
-        if bytes > 0 { runBytes = max(256, bytes) }
-        return start
     }
 
     package func depth(_ queue: QueueID) -> QueueDepth {

@@ -254,7 +254,7 @@ package protocol MessageStore: AnyObject {
     ///
     /// Returns where the next fetch goes on, like a run's `next`; nil, and nothing read: a `.fetched` event
     /// follows. At most one fetch per queue may be open. A message that is asked for alone may share
-    /// memory with many others: it is meant to be delivered at once.
+    /// memory with many others: it is to be let go of, or copied, by the end of the turn.
     func fetch(
         _ queue: QueueID,
         from sequence: EntrySequence,

@@ -31,6 +31,20 @@ import Testing
         #expect(queue.nextSequence == 31)
     }
 
+    @Test("a posting list begins with the room that it needed before, up to 64 places")
+    func postingList() {
+        for (each, room) in [(0, 0), (20, 20), (1_000, 64)] as [(UInt64, Int)] {
+            let queue = queue(segments: 1...1, each: each)
+            queue.endSegment()
+            #expect(queue.activeOffsets.capacity == 0)
+            queue.beginSegment(2)
+            #expect(queue.activeOffsets.isEmpty)
+            #expect(queue.activeOffsets.capacity >= room)
+            #expect(queue.activeOffsets.capacity <= 2 * room)
+            #expect(queue.activeFirst == each + 1)
+        }
+    }
+
     @Test("the last settle of an extent ends it, and names its segment")
     func extentEnds() throws {
         let queue = queue()
