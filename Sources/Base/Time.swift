@@ -9,7 +9,7 @@ package struct MonotonicTime: Comparable, Hashable, Sendable {
         self.nanoseconds = nanoseconds
     }
 
-    // Without this every comparison in another module is a call through a table.
+    // Written out, or every comparison in another module is a call through a table.
     @inlinable
     package static func == (left: Self, right: Self) -> Bool {
         left.nanoseconds == right.nanoseconds
@@ -18,6 +18,11 @@ package struct MonotonicTime: Comparable, Hashable, Sendable {
     @inlinable
     package static func < (left: Self, right: Self) -> Bool {
         left.nanoseconds < right.nanoseconds
+    }
+
+    @inlinable
+    package static func <= (left: Self, right: Self) -> Bool {
+        left.nanoseconds <= right.nanoseconds
     }
 
     /// The time `duration` later; stops at the largest representable time.
@@ -67,7 +72,7 @@ package struct Interval: Comparable, Hashable, Sendable {
         self.nanoseconds = nanoseconds
     }
 
-    // Without this every comparison in another module is a call through a table.
+    // As for `MonotonicTime`.
     @inlinable
     package static func == (left: Self, right: Self) -> Bool {
         left.nanoseconds == right.nanoseconds

@@ -73,10 +73,13 @@ extension Dispatcher {
         fetchedBytes < fetchedBytesMax ? Queue.fetchBytesMax : 1
     }
 
-    private func take(_ run: FetchedRun, for queue: Queue) {
+    private func take(
+        _ messages: inout UniqueDeque<FetchedMessage>,
+        next: EntrySequence,
+        for queue: Queue
+    ) {
         let before = queue.readyBytes
-        var messages = UniqueDeque(copying: run.messages)
-        stats.unreadableEntries += queue.fetched(&messages, next: run.next)
+        stats.unreadableEntries += queue.fetched(&messages, next: next)
         took(queue, before)
     }
 
@@ -89,21 +92,20 @@ extension Dispatcher {
     /// Takes in the run of a fetch that was open.
     func fetched(_ run: FetchedRun, for queue: Queue) {
         guard failure == nil else { return }
+        var messages = UniqueDeque(copying: run.messages)
         switch queue.fetch {
         case .dying(let from):
             queue.fetch = .none
-            var messages = UniqueDeque(copying: run.messages)
             buryDying(&messages, from: from, next: run.next, of: queue)
         case .sweep(let from, let end, let cursor):
             queue.fetch = .none
-            var messages = UniqueDeque(copying: run.messages)
             takeSwept(&messages, next: run.next, from: from, end: end, cursor: cursor, of: queue)
             setTimer(of: queue)
         case .forward:
             queue.isCold = true
-            take(run, for: queue)
+            take(&messages, next: run.next, for: queue)
         case .none, .returned, .discarded:
-            take(run, for: queue)
+            take(&messages, next: run.next, for: queue)
         }
         buryDying(queue)
         serve(queue)

@@ -232,7 +232,7 @@ final class Dispatcher {
         // come, and renew the lease.
         if subscription.session.hasHeartBeats { timeout = max(timeout, queue.policy.ackTimeoutMax) }
         let deadline = now.monotonic.advanced(by: timeout)
-        if let timer = subscription.timer, !(deadline < timer) { return deadline }
+        if let timer = subscription.timer, timer <= deadline { return deadline }
         setTimer(of: subscription, at: deadline)
         return deadline
     }

@@ -10,7 +10,7 @@ extension Queue {
             return (first.sequence, FetchLimit(messages: returnedRun(), bytes: bytesMax))
         }
         guard ready.isEmpty, cursor < appendedEnd, cursor < durableEnd else { return nil }
-        // The store has a quicker way for one.
+        // No more than there is, for the store has a quicker way for one alone.
         let count = min(UInt64(fetchMessages), appendedEnd.value - cursor.value)
         return (cursor, FetchLimit(messages: Int(count), bytes: bytesMax))
     }

@@ -1,6 +1,7 @@
 import DequeModule
 
 extension UniqueDeque where Element: Copyable {
+    /// A copy of the first element; nil if there is none.
     var first: Element? { isEmpty ? nil : self[0] }
 
     /// Merges rising elements into a rising deque where they mostly belong near the front.
