@@ -1,18 +1,18 @@
 /// The places of names, found by a name's bytes: no String is made to look one up.
 ///
-/// A hash table with linear probing, at most half full. Hashed with a key that the process drew, so that
+/// A hash table with linear probing, at most half full. Hashed with keys that the process drew, so that
 /// nobody can choose names that collide. An entry, 64 bytes, holds the name's begin: to look one up touches
 /// one or two lines of the cache, which matters where there are many destinations and few are in it.
 ///
 /// O(length of the name) expected for all calls. Confinement: its owner's.
 struct NameIndex {
     private struct Entry {
-        var hash: UInt64 = 0
-        /// The name's first bytes, zeros behind a shorter one.
+        var hash: UInt32 = 0
+        var byteCount: Int32 = 0
+        /// The name's first bytes, eight to a word, zeros behind a shorter one.
         var begin = InlineArray<5, UInt64>(repeating: 0)
         /// Those behind them.
-        var rest: [UInt8] = []
-        var byteCount: Int32 = 0
+        var rest: [UInt64] = []
         /// Negative = free.
         var place: Int32 = -1
     }
@@ -21,11 +21,12 @@ struct NameIndex {
 
     private var entries = [Entry](repeating: Entry(), count: 16)
     private var count = 0
-    private let hashMask: UInt64
+    private var keyed = NameHash()
+    private let hashMask: UInt32
 
     /// Makes an empty index; `hashMask`: the bits of a hash that count, fewer only for names that are to
     /// collide in tests.
-    init(hashMask: UInt64 = .max) {
+    init(hashMask: UInt32 = .max) {
         self.hashMask = hashMask
     }
 
@@ -39,13 +40,14 @@ struct NameIndex {
         if 2 * (count + 1) > entries.count { grow() }
         count += 1
         let bytes = name.utf8.span.bytes
-        var entry = Entry(hash: hash(bytes))
-        for index in entry.begin.indices {
-            entry.begin[index] = Self.word(bytes, at: 8 * index)
+        keyed.cover(byteCount: bytes.byteCount)
+        var entry = Entry(hash: hash(bytes), byteCount: Int32(bytes.byteCount), place: Int32(place))
+        for index in entry.begin.indices where 8 * index < bytes.byteCount {
+            entry.begin[index] = bytes.nameWord(at: 8 * index)
         }
-        entry.rest = Array(name.utf8.dropFirst(Self.beginBytes))
-        entry.byteCount = Int32(bytes.byteCount)
-        entry.place = Int32(place)
+        for offset in stride(from: Self.beginBytes, to: bytes.byteCount, by: 8) {
+            entry.rest.append(bytes.nameWord(at: offset))
+        }
         put(entry)
     }
 
@@ -67,6 +69,7 @@ struct NameIndex {
     }
 
     private func index(of name: RawSpan) -> Int? {
+        guard name.byteCount <= keyed.coveredBytes else { return nil }
         let hash = self.hash(name)
         var index = Int(truncatingIfNeeded: hash) & mask
         while entries[index].place >= 0 {
@@ -76,17 +79,18 @@ struct NameIndex {
         return nil
     }
 
+    @inline(__always)
+    private func hash(_ name: RawSpan) -> UInt32 { keyed.hash(name) & hashMask }
+
     private func isSame(_ index: Int, _ name: RawSpan) -> Bool {
         guard entries[index].byteCount == name.byteCount else { return false }
-        var offset = 0
-        while offset < min(name.byteCount, Self.beginBytes) {
-            if entries[index].begin[offset / 8] != Self.word(name, at: offset) { return false }
-            offset += 8
+        for word in entries[index].begin.indices where 8 * word < name.byteCount {
+            if entries[index].begin[word] != name.nameWord(at: 8 * word) { return false }
         }
-        while offset < name.byteCount {
-            let own = entries[index].rest[offset - Self.beginBytes]
-            if own != Self.byte(name, at: offset) { return false }
-            offset += 1
+        guard name.byteCount > Self.beginBytes else { return true }
+        for (word, own) in entries[index].rest.enumerated()
+        where own != name.nameWord(at: Self.beginBytes + 8 * word) {
+            return false
         }
         return true
     }
@@ -101,36 +105,5 @@ struct NameIndex {
         let old = entries
         entries = [Entry](repeating: Entry(), count: 2 * old.count)
         for entry in old where entry.place >= 0 { put(entry) }
-    }
-
-    // MARK: Bytes
-
-    private func hash(_ bytes: RawSpan) -> UInt64 {
-        var hasher = Hasher()
-        hasher.combine(bytes.byteCount)
-        var offset = 0
-        while offset < bytes.byteCount {
-            hasher.combine(Self.word(bytes, at: offset))
-            offset += 8
-        }
-        return UInt64(bitPattern: Int64(hasher.finalize())) & hashMask
-    }
-
-    /// Eight bytes, zeros behind the end.
-    @inline(__always)
-    private static func word(_ bytes: RawSpan, at offset: Int) -> UInt64 {
-        let left = bytes.byteCount - offset
-        if left >= 8 { return bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self) }
-        var word: UInt64 = 0
-        var index = bytes.byteCount - 1
-        while index >= offset {
-            word = word << 8 | UInt64(byte(bytes, at: index))
-            index -= 1
-        }
-        return word
-    }
-    @inline(__always)
-    private static func byte(_ bytes: RawSpan, at offset: Int) -> UInt8 {
-        bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt8.self)
     }
 }
