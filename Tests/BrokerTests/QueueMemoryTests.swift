@@ -57,6 +57,11 @@ import Testing
         #expect(spareCapacity(harness) <= 2 * Queue.smallRunMax)
     }
 
+    @Test("a delivery in flight takes no more than 64 bytes")
+    func row() {
+        #expect(MemoryLayout<InFlight>.stride <= 64)
+    }
+
     @Test("memory of long runs stays with queues that have long runs")
     func long() throws {
         let harness = try BrokerHarness()

@@ -177,12 +177,12 @@ extension Dispatcher {
 extension InFlight {
     /// The message of a memory queue with what is known of its entry after this delivery.
     var item: FetchedMessage? {
-        message.map {
+        kept.map {
             FetchedMessage(
                 sequence: sequence,
                 deliveryCount: redeliveries + 1,
                 time: time,
-                message: $0
+                message: $0.message
             )
         }
     }

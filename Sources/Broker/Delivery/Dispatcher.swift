@@ -196,7 +196,7 @@ final class Dispatcher {
                 time: time,
                 deadline: lease(of: subscription, queue),
                 redeliveries: redeliveries,
-                message: queue.isPersistent ? nil : copy message
+                kept: queue.isPersistent ? nil : InFlight.Kept(message)
             )
         )
         queue.inFlightCount += 1

@@ -2,6 +2,9 @@ import Base
 import DequeModule
 
 /// One delivery that is not settled.
+///
+/// 64 bytes: each subscription has rows of its own, and where there are many subscriptions each line of the
+/// processor's cache that a row takes comes from far away.
 struct InFlight {
     enum State {
         case delivered
@@ -11,20 +14,50 @@ struct InFlight {
         case gone
     }
 
+    /// By reference, for the rows of persistent queues have no use for the space.
+    final class Kept {
+        let message: Message
+
+        init(_ message: Message) { self.message = message }
+    }
+
     let number: DeliveryNumber
     let queue: QueueID
     let sequence: EntrySequence
-    let bytes: Int
     /// When the message was taken, in ms since 1970.
     let time: UInt64
     /// When it goes back if nobody answered; `.max` = never.
     let deadline: MonotonicTime
+    /// Of the message.
+    private let byteCount: UInt32
     /// Deliveries of the entry before this one.
     let redeliveries: UInt32
     /// For memory queues, which have no other place for it while it is in flight.
-    var message: Message?
+    var kept: Kept?
     var state = State.delivered
 
+    init(
+        number: DeliveryNumber,
+        queue: QueueID,
+        sequence: EntrySequence,
+        bytes: Int,
+        time: UInt64,
+        deadline: MonotonicTime,
+        redeliveries: UInt32,
+        kept: Kept?
+    ) {
+        self.number = number
+        self.queue = queue
+        self.sequence = sequence
+        self.time = time
+        self.deadline = deadline
+        byteCount = UInt32(bytes)
+        self.redeliveries = redeliveries
+        self.kept = kept
+    }
+
+    /// Of the message; the store takes none that needs more than 32 bits.
+    var bytes: Int { Int(byteCount) }
     var id: MessageID { MessageID(queue: queue, sequence: sequence) }
 
     func isOverdue(_ now: MonotonicTime) -> Bool { state == .delivered && deadline <= now }
@@ -101,7 +134,7 @@ struct InFlightTable: ~Copyable {
         }
         let row = rows[index]
         rows[index].state = .gone
-        rows[index].message = nil
+        rows[index].kept = nil
         gaps += 1
         closeGaps()
         return row
@@ -121,7 +154,7 @@ struct InFlightTable: ~Copyable {
         for place in firstUnclaimed...index where rows[place].state == .delivered {
             body(rows[place])
             rows[place].state = .gone
-            rows[place].message = nil
+            rows[place].kept = nil
             gaps += 1
         }
         claimedThrough = last
