@@ -34,14 +34,14 @@ package struct StompErrorFrame: Sendable {
 /// What the broker adds to a stored message when it delivers it.
 package struct StompMessageHead: Sendable {
     /// The frame's beginning for one subscription and destination, by `messagePrefix`.
-    package var prefix: ByteBuffer
+    package var prefix: [UInt8]
     package var id: StompMessageID
     /// Written for STOMP 1.2; nil when no acknowledgement is expected.
     package var ack: StompAckID?
     package var redeliveries: UInt32
 
     package init(
-        prefix: ByteBuffer,
+        prefix: [UInt8],
         id: StompMessageID,
         ack: StompAckID?,
         redeliveries: UInt32
@@ -115,7 +115,7 @@ package struct StompSerializer: Sendable {
     ///
     /// `subscription` is the client's own id as it was received, still escaped; nil when a STOMP 1.0
     /// client gave none.
-    package func messagePrefix(subscription: ByteBuffer?, destination: String) -> ByteBuffer {
+    package func messagePrefix(subscription: ByteBuffer?, destination: String) -> [UInt8] {
         var prefix = ByteBuffer()
         prefix.writeString("MESSAGE\n")
         if let subscription {
@@ -126,7 +126,7 @@ package struct StompSerializer: Sendable {
         prefix.writeString("destination:")
         prefix.writeBytes(StompEscaping.encode(destination, version: version))
         prefix.writeString("\nmessage-id:")
-        return prefix
+        return Array(buffer: prefix)
     }
 
     /// MESSAGE: what the broker adds, then the stored headers, then the body.
@@ -164,7 +164,7 @@ package struct StompSerializer: Sendable {
 
     @inline(__always)
     private static func headCapacity(_ head: StompMessageHead, _ headers: ByteBuffer) -> Int {
-        head.prefix.readableBytes + headers.readableBytes + messageHeadBytesMax
+        head.prefix.count + headers.readableBytes + messageHeadBytesMax
     }
 
     @inline(__always)
@@ -175,7 +175,7 @@ package struct StompSerializer: Sendable {
         to cursor: inout ByteCursor
     ) {
         let version = version ?? .v10
-        cursor.append(head.prefix.byteSpan)
+        cursor.append(head.prefix.span.bytes)
         cursor.append(decimal: UInt64(head.id.queue))
         cursor.append(.hyphen)
         cursor.append(decimal: head.id.sequence)

@@ -55,7 +55,7 @@ struct StompFuzzTests {
         for version in StompVersion.allCases {
             var out = ByteBuffer()
             let head = StompMessageHead(
-                prefix: ByteBuffer(string: "MESSAGE\n"),
+                prefix: Array("MESSAGE\n".utf8),
                 id: StompMessageID(queue: 1, sequence: 1),
                 ack: nil,
                 redeliveries: 1

@@ -14,7 +14,7 @@ struct StompSubscription {
     /// The broker made it, for replies.
     var isAutomatic = false
     /// The beginning of its MESSAGE frames, made for `prefixDestination`.
-    var prefix = ByteBuffer()
+    var prefix: [UInt8] = []
     var prefixDestination: DestinationID?
 }
 
@@ -75,7 +75,7 @@ struct SubscriptionTable {
         return low
     }
 
-    mutating func setPrefix(_ prefix: ByteBuffer, for destination: DestinationID, at index: Int) {
+    mutating func setPrefix(_ prefix: [UInt8], for destination: DestinationID, at index: Int) {
         entries[index].prefix = prefix
         entries[index].prefixDestination = destination
     }
