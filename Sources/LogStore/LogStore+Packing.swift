@@ -62,7 +62,8 @@ extension LogStore {
         let places = Dictionary(
             uniqueKeysWithValues: packCandidates.indices.map { (packCandidates[$0].segment, $0) }
         )
-        for queue in state.queues.values where !places.isEmpty {
+        if places.isEmpty { return }
+        state.queues.forEach { queue in
             for extent in queue.extents {
                 if let place = places[extent.segment] {
                     packCandidates[place].queues.insert(queue.id)
