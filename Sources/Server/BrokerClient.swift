@@ -8,7 +8,7 @@ protocol BrokerClient: AnyObject {
     /// Its place in the loop's table of connections; the loop's own note.
     var connectionIndex: Int { get set }
 
-    /// Writes a message into the output, to be flushed at the end of the turn.
+    /// Writes a message into the output, to be flushed at the end of the turn at the latest.
     func deliver(_ delivery: Delivery)
 
     /// Tells the client that it broke a rule or was dropped, and closes.
@@ -23,8 +23,8 @@ protocol BrokerClient: AnyObject {
     /// Ends the connection if its client may not be here any more, or may do something else; true then.
     func recheckAccess() -> Bool
 
-    /// Flushes what the turn wrote.
-    func endTurn()
+    /// Sends what was written into the output since the last call; nothing to do if nothing was.
+    func flush()
 
     /// Does what time alone brings, and returns how soon it wants to be asked again.
     func tick() -> Interval

@@ -11,7 +11,8 @@ package import NIOCore
 /// 1. the core's effects are carried out in order: messages go into the connections' outputs;
 /// 2. each connection that has output is flushed, once;
 /// 3. the store is told to write what was appended in the turn, as one group.
-/// So a turn costs one system call per connection and at most one sync, however many frames it holds.
+/// So a turn costs one system call per connection and at most one sync, however many frames it holds; but a
+/// connection whose own frames brought it something gets that at once (`readDone`).
 ///
 /// Confinement: its event loop, including `init`.
 package final class BrokerLoop {
@@ -129,6 +130,18 @@ package final class BrokerLoop {
         checkStopped()
     }
 
+    /// Carries out what the frames of one connection brought about, ahead of the turn's end; call when all that
+    /// it had sent was handled.
+    ///
+    /// So a client that waits for the answer to one frame before it sends the next is at work while others are
+    /// read. That others bring it more in the same turn is rare: with an acknowledgement come all the messages
+    /// that its credit allows.
+    func readDone(_ client: any BrokerClient) {
+        guard isTurnOpen else { return }
+        carryOutEffects()
+        client.flush()
+    }
+
     /// Has the next tick come no later than the core wants it.
     private func wakeForBroker() {
         guard let wanted = broker.nextTick, wanted < nextTickAt else { return }
@@ -146,6 +159,7 @@ package final class BrokerLoop {
     }
 
     /// Carries out what the core wants done; false if that was nothing.
+    @discardableResult
     private func carryOutEffects() -> Bool {
         broker.takeEffects(into: &effects)
         guard !effects.isEmpty else { return false }
@@ -164,7 +178,7 @@ package final class BrokerLoop {
     private func flushChanged() {
         // A flush may close a connection, which changes others; they wait for the next round.
         swap(&changed, &flushing)
-        for client in flushing { client.endTurn() }
+        for client in flushing { client.flush() }
         flushing.removeAll(keepingCapacity: true)
     }
 
@@ -246,7 +260,7 @@ package final class BrokerLoop {
         broker.closeSession(session, now: now)
     }
 
-    /// Has `endTurn` called at the end of this turn; call once a turn for each connection.
+    /// Has `flush` called at the end of this turn; call when the first is written into an output.
     func markChanged(_ client: any BrokerClient) { changed.append(client) }
 
     /// Has receipts released when appends become durable; call when the first begins to wait.

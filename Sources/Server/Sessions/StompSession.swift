@@ -76,9 +76,10 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     /// Frames were received that are not handled yet.
     var hasFramesLeft = false
 
-    /// What this turn has written so far.
+    /// What was written since the last flush.
     private var output = ByteBuffer()
     private var isChanged = false
+    private var isFlushing = false
     private var receipts = ReceiptQueue()
     /// Deliveries in `output`, to be reported once they are in the socket.
     private var unreportedBytes = 0
@@ -147,6 +148,11 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         heartBeats?.heard(at: loop.now.monotonic)
         parser.feed(unwrapInboundIn(data))
         if state == .loggingIn { keepFrames() } else if !hasFramesLeft { readFrames() }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        loop.readDone(self)
+        context.fireChannelReadComplete()
     }
 
     /// True while frames are handled as they come.
@@ -277,7 +283,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
 
     // MARK: Output
 
-    /// Lets `write` append to this turn's output.
+    /// Lets `write` append to the output.
     @inline(__always)
     private func write(_ write: (StompSerializer, inout ByteBuffer) -> Void) {
         markChanged()
@@ -292,41 +298,45 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         loop.markChanged(self)
     }
 
-    func endTurn() {
+    func flush() {
+        guard isChanged else { return }
         isChanged = false
         var output = ByteBuffer()
         swap(&output, &self.output)
         guard let context else { return }
-        if output.readableBytes > 0 { context.writeAndFlush(wrapOutboundOut(output), promise: nil) }
-        let isWritten = bufferedByteCount(context) == 0
-        if isWritten { loop.workspace.giveBack(output) }
-        reportDeliveries(context, isWritten: isWritten)
+        isFlushing = true
+        if unreportedBytes > 0 || unreportedThrough != nil {
+            flushDeliveries(output, context)
+        } else if output.readableBytes > 0 {
+            context.writeAndFlush(wrapOutboundOut(output), promise: nil)
+        }
+        isFlushing = false
+        // Should some of it wait for the socket all the same, the memory that comes back is new.
+        if !pause.contains(.outbound) { loop.workspace.giveBack(output) }
         if state == .draining, receipts.isEmpty, handshake == nil { finish(context) }
+    }
+
+    /// Writes the output, and tells the core of the deliveries in it once they are in the socket,
+    /// which is at once unless that is full.
+    private func flushDeliveries(_ output: ByteBuffer, _ context: ChannelHandlerContext) {
+        let bytes = unreportedBytes
+        let through = unreportedThrough
+        unreportedBytes = 0
+        unreportedThrough = nil
+        // To ask the channel how much it has left to write would cost more than the promise.
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        context.writeAndFlush(wrapOutboundOut(output), promise: promise)
+        guard let session else { return }
+        promise.futureResult.assumeIsolated().whenSuccess { [self] in
+            guard self.session == session else { return }
+            if !isFlushing { loop.beginTurn() }
+            loop.broker.written(session, bytes: bytes, through: through, now: loop.now)
+        }
     }
 
     private func bufferedByteCount(_ context: ChannelHandlerContext) -> Int {
         // A channel that is closed has nothing buffered, and says so by throwing.
         (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-    }
-
-    /// Tells the core what is in the socket now, or will be once all that is buffered is.
-    private func reportDeliveries(_ context: ChannelHandlerContext, isWritten: Bool) {
-        guard unreportedBytes > 0 || unreportedThrough != nil, let session else { return }
-        let bytes = unreportedBytes
-        let through = unreportedThrough
-        unreportedBytes = 0
-        unreportedThrough = nil
-        if isWritten {
-            loop.broker.written(session, bytes: bytes, through: through, now: loop.now)
-            return
-        }
-        let promise = context.eventLoop.makePromise(of: Void.self)
-        promise.futureResult.assumeIsolated().whenSuccess { [self] in
-            guard self.session == session else { return }
-            loop.beginTurn()
-            loop.broker.written(session, bytes: bytes, through: through, now: loop.now)
-        }
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: promise)
     }
 
     func deliver(_ delivery: Delivery) {

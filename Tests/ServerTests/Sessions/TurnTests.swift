@@ -1,0 +1,101 @@
+import Base
+import Broker
+import Logging
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import Server
+
+/// What is sent when within a turn of the loop, which goes on only when a test says so.
+@Suite struct TurnTests {
+    private let eventLoop = EmbeddedEventLoop()
+    private let loop: BrokerLoop
+
+    init() throws {
+        let store = MemoryMessageStore()
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        loop = BrokerLoop(
+            eventLoop: eventLoop,
+            broker: try Broker(
+                store: store,
+                settings: BrokerSettings(),
+                recovered: [],
+                now: SystemClock.now()
+            ),
+            store: store,
+            logger: logger,
+            submit: {},
+            onStoreFailed: { _ in }
+        )
+    }
+
+    /// A connection whose turn has ended, and that has nothing more to read.
+    private func client() throws -> EmbeddedChannel {
+        let session = StompSession(loop: loop, options: StompSessionOptions())
+        let channel = EmbeddedChannel(handler: session, loop: eventLoop)
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        try channel.writeInbound(ByteBuffer(string: "CONNECT\naccept-version:1.2\nhost:h\n\n\0"))
+        eventLoop.run()
+        _ = try received(channel)
+        return channel
+    }
+
+    /// What was sent to a client since the last call.
+    private func received(_ channel: EmbeddedChannel) throws -> String {
+        var text = ""
+        while let part = try channel.readOutbound(as: ByteBuffer.self) {
+            text += String(buffer: part)
+        }
+        return text
+    }
+
+    private func end(_ channels: EmbeddedChannel...) throws {
+        for channel in channels { _ = try channel.finish(acceptAlreadyClosed: true) }
+    }
+
+    private func send(_ body: String) -> ByteBuffer {
+        ByteBuffer(string: "SEND\ndestination:/queue/a\n\n\(body)\0")
+    }
+
+    @Test("what a client's acknowledgement brings it is sent before others are read")
+    func ownFrames() throws {
+        let consumer = try client()
+        try consumer.writeInbound(
+            ByteBuffer(
+                string: "SUBSCRIBE\nid:s\ndestination:/queue/a\nack:client-individual\n"
+                    + "prefetch-count:1\n\n\0"
+            )
+        )
+        for body in ["one", "two"] { try consumer.writeInbound(send(body)) }
+        eventLoop.run()
+        let first = try received(consumer)
+        #expect(first.contains("one") && !first.contains("two"))
+        let ack = try #require(first.split(separator: "\n").first { $0.hasPrefix("ack:") })
+
+        try consumer.writeInbound(ByteBuffer(string: "ACK\nid:\(ack.dropFirst(4))\n\n\0"))
+        #expect(try received(consumer).contains("two"))
+        eventLoop.run()
+        #expect(try received(consumer).isEmpty)
+        try end(consumer)
+    }
+
+    @Test("what others bring a client in one turn is sent together, at its end")
+    func othersFrames() throws {
+        let consumer = try client()
+        let producers = [try client(), try client()]
+        try consumer.writeInbound(
+            ByteBuffer(string: "SUBSCRIBE\nid:s\ndestination:/queue/a\nack:auto\n\n\0")
+        )
+        eventLoop.run()
+        for (producer, body) in zip(producers, ["one", "two"]) {
+            try producer.writeInbound(send(body))
+        }
+        #expect(try received(consumer).isEmpty)
+        eventLoop.run()
+        let part = try #require(try consumer.readOutbound(as: ByteBuffer.self))
+        #expect(String(buffer: part).contains("one") && String(buffer: part).contains("two"))
+        #expect(try received(consumer).isEmpty)
+        try end(consumer, producers[0], producers[1])
+    }
+}
