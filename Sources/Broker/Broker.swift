@@ -225,11 +225,14 @@ package final class Broker {
     /// When `tick` has something to do that cannot wait for its next second; nil if nothing is known.
     package var nextTick: MonotonicTime? { dispatcher.timers.next }
 
-    /// How many subscribers of topics had to be looked after since the effects were last taken.
+    /// How many subscribers of topics had to be looked after in this turn.
     ///
     /// One small message can mean thousands of deliveries: past some number of them the owner should
     /// let others have their turn.
     package var topicWorkCount: Int { dispatcher.workCount }
+
+    /// Has `topicWorkCount` begin anew.
+    package func turnEnded() { dispatcher.workCount = 0 }
 
     /// Hands over the effects since the last call, in order.
     ///
@@ -241,7 +244,6 @@ package final class Broker {
         attachCreated()
         invariant(effects.isEmpty, "effects are carried out before the next ones are taken")
         swap(&effects, &dispatcher.effects)
-        dispatcher.workCount = 0
     }
 
     // MARK: Looking in

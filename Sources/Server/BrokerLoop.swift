@@ -11,8 +11,9 @@ package import NIOCore
 /// 1. the core's effects are carried out in order: messages go into the connections' outputs;
 /// 2. each connection that has output is flushed, once;
 /// 3. the store is told to write what was appended in the turn, as one group.
-/// So a turn costs one system call per connection and at most one sync, however many frames it holds; but a
-/// connection whose own frames brought it something gets that at once (`readDone`).
+/// So a turn costs one system call per connection and at most one sync, however many frames it holds. The
+/// first two are done for a connection also when its own frames were handled (`readDone`), and its answer need
+/// not wait for others.
 ///
 /// Confinement: its event loop, including `init`.
 package final class BrokerLoop {
@@ -113,6 +114,7 @@ package final class BrokerLoop {
 
     private func endTurn() {
         isTurnOpen = false
+        broker.turnEnded()
         var rounds = 0
         while carryOutEffects() || !changed.isEmpty {
             // More came up than one turn should do: let others be read first.
@@ -130,16 +132,14 @@ package final class BrokerLoop {
         checkStopped()
     }
 
-    /// Carries out what the frames of one connection brought about, ahead of the turn's end; call when all that
-    /// it had sent was handled.
+    /// Carries out what the core wants done so far, ahead of the turn's end; call when a connection's frames were
+    /// handled, before its output is flushed.
     ///
     /// So a client that waits for the answer to one frame before it sends the next is at work while others are
     /// read. That others bring it more in the same turn is rare: with an acknowledgement come all the messages
     /// that its credit allows.
-    func readDone(_ client: any BrokerClient) {
-        guard isTurnOpen else { return }
-        carryOutEffects()
-        client.flush()
+    func readDone() {
+        if isTurnOpen { carryOutEffects() }
     }
 
     /// Has the next tick come no later than the core wants it.

@@ -20,12 +20,14 @@ final class Workspace {
         outputs.popLast() ?? ByteBufferAllocator().buffer(capacity: Self.outputBytesInitial)
     }
 
-    /// Takes a buffer back that nobody else refers to.
+    /// Takes a buffer back.
+    ///
+    /// If somebody else still refers to it, because it waits for its socket, memory of its own takes its place.
     func giveBack(_ output: consuming ByteBuffer) {
         guard outputs.count < Self.outputsMax, output.storageCapacity <= Self.outputBytesKept else {
             return
         }
-        output.clear()
+        output.clear(minimumCapacity: Self.outputBytesInitial)
         outputs.append(output)
     }
 }

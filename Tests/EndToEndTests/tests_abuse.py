@@ -241,6 +241,44 @@ def slow_ends(environment):
     daemon.stop()
 
 
+@test("a client that says goodbye, or errs, and closes its side gets all that waited for its socket")
+def closes_early(environment):
+    daemon = environment.daemon()
+    body = b"x" * (3 * MIB)
+    for number, (end, pause) in enumerate(((b"DISCONNECT\nreceipt:bye\n\n\0", 0),
+                                           (b"DISCONNECT\nreceipt:bye\n\n\0", 0.3),
+                                           (b"NONSENSE\n\n\0", 0), (b"NONSENSE\n\n\0", 0.3))):
+        queue = f"/queue/early.{number}"
+        with daemon.connect() as sender:
+            sender.send(queue, body)
+        with daemon.connect(receive_buffer=8192) as client:
+            client.write("SUBSCRIBE", destination=queue, id="s", ack="client")
+            frames = client.parser.feed(client.socket.recv(1024))  # the message is on its way
+            client.write_bytes(end)
+            time.sleep(pause)
+            client.socket.shutdown(socket.SHUT_WR)
+            time.sleep(0.3)
+            frames += client.expect_close()
+        commands = [frame.command for frame in frames]
+        last = "RECEIPT" if b"bye" in end else "ERROR"
+        assert commands == ["MESSAGE", last], (end, pause, commands)
+        assert frames[0].body == body, (end, pause, len(frames[0].body))
+    # Receipts alone, too: of a topic they are given at once.
+    count = 40_000
+    frame = stompwire.encode("SEND", b"", {"destination": "/topic/early", "receipt": "r" * 60})
+    with daemon.connect(receive_buffer=8192) as client:
+        def send():
+            client.write_bytes(frame * count + b"DISCONNECT\nreceipt:bye\n\n\0")
+            client.socket.shutdown(socket.SHUT_WR)
+        with concurrent.futures.ThreadPoolExecutor(1) as threads:
+            sending = threads.submit(send)
+            concurrent.futures.wait([sending], timeout=0.5)
+            frames = client.expect_close()
+    receipts = [frame.headers["receipt-id"] for frame in frames]
+    assert len(receipts) == count + 1 and receipts[-1] == "bye", (len(receipts), receipts[-1:])
+    daemon.stop()
+
+
 @test("control characters from a client do not reach the log as they are")
 def log_lines(environment):
     daemon = environment.daemon()

@@ -22,7 +22,7 @@ final class Dispatcher {
     var now: Instant
     var effects = UniqueDeque<Effect>()
     var stats = BrokerStats()
-    /// Subscribers of topics looked after since the effects were taken.
+    /// Subscribers of topics looked after in this turn.
     var workCount = 0
     /// Why the store ended; from then on nothing is delivered.
     private(set) var failure: String?

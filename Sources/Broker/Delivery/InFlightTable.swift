@@ -84,11 +84,12 @@ struct InFlightTable: ~Copyable {
     /// Deliveries in flight, held ones among them.
     var count: Int { rows.count - gaps }
 
-    mutating func append(_ row: InFlight) {
+    mutating func append(_ row: consuming InFlight) {
+        if let count = numbers?.count {
+            numbers?[row.id] = row.number
+            if count > 2 * rows.count + 64 { numbers = nil }
+        }
         rows.append(row)
-        guard let count = numbers?.count else { return }
-        numbers?[row.id] = row.number
-        if count > 2 * rows.count + 64 { numbers = nil }
     }
 
     /// The row of a delivery that nothing has claimed.

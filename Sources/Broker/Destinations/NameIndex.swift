@@ -4,7 +4,7 @@
 /// nobody can choose names that collide. An entry, 64 bytes, holds the name's begin: to look one up touches
 /// one or two lines of the cache, which matters where there are many destinations and few are in it.
 ///
-/// O(length of the name) expected for all calls. Confinement: its owner's.
+/// O(length of the name) for all calls, and a few entries that are in the way, expected. Confinement: its owner's.
 struct NameIndex {
     private struct Entry {
         var hash: UInt32 = 0

@@ -106,7 +106,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         unfinishedSince = deadline
     }
 
-    /// Deliveries to topics that one connection's frames may bring up before others are read.
+    /// Deliveries to topics that the frames of a turn may bring up before others are read and all are flushed.
     private static let turnWorkMax = 10_000
     /// Long enough for the event loop to look at its sockets.
     private static let turnPause = TimeAmount.microseconds(20)
@@ -151,7 +151,9 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        loop.readDone(self)
+        loop.readDone()
+        // One that ends is flushed at the turn's end: then it is known whether its client closed its side, too.
+        if state == .connected { flush() }
         context.fireChannelReadComplete()
     }
 
@@ -224,8 +226,11 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             return
         }
         goOn()
-        if state == .lingering || handshake != nil {
+        if handshake != nil {
             context.close(promise: nil)
+        } else if state == .lingering {
+            // What waits for the socket would be thrown away.
+            if context.bufferedByteCount == 0 { context.close(promise: nil) }
         } else {
             drain()
         }
@@ -311,7 +316,6 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             context.writeAndFlush(wrapOutboundOut(output), promise: nil)
         }
         isFlushing = false
-        // Should some of it wait for the socket all the same, the memory that comes back is new.
         if !pause.contains(.outbound) { loop.workspace.giveBack(output) }
         if state == .draining, receipts.isEmpty, handshake == nil { finish(context) }
     }
@@ -332,11 +336,6 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             if !isFlushing { loop.beginTurn() }
             loop.broker.written(session, bytes: bytes, through: through, now: loop.now)
         }
-    }
-
-    private func bufferedByteCount(_ context: ChannelHandlerContext) -> Int {
-        // A channel that is closed has nothing buffered, and says so by throwing.
-        (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 
     func deliver(_ delivery: Delivery) {
@@ -618,8 +617,10 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     /// Gives a client that still reads the time to read all.
     private func lookAtOutput(_ now: MonotonicTime) {
         guard let context else { return }
-        let left = bufferedByteCount(context)
-        if left == 0, lingeringBytes > 0 {
+        let left = context.bufferedByteCount
+        if left == 0, isInputClosed {
+            context.close(promise: nil)
+        } else if left == 0, lingeringBytes > 0 {
             lingeringBytes = 0
             deadline = now.advanced(by: options.lingerTime)
         } else if left > 0, lingeringBytes == .max || left + Self.progressBytesMin <= lingeringBytes

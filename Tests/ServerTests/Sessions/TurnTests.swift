@@ -98,4 +98,36 @@ import Testing
         #expect(try received(consumer).isEmpty)
         try end(consumer, producers[0], producers[1])
     }
+
+    @Test("the work of all connections of a turn is bounded together")
+    func workLimit() throws {
+        let subscriber = try client()
+        for id in 1...250 {
+            try subscriber.writeInbound(
+                ByteBuffer(string: "SUBSCRIBE\nid:\(id)\ndestination:/topic/t\n\n\0")
+            )
+        }
+        eventLoop.run()
+        let publishers = [try client(), try client()]
+        let frame = "SEND\ndestination:/topic/t\nreceipt:r\n\nx\0"
+        // More than a turn's share, so that the second has to wait.
+        try publishers[0].writeInbound(ByteBuffer(string: String(repeating: frame, count: 45)))
+        try publishers[1].writeInbound(ByteBuffer(string: frame))
+        #expect(try !received(publishers[0]).isEmpty)
+        #expect(try received(publishers[1]).isEmpty)
+        eventLoop.run()
+        eventLoop.advanceTime(by: .milliseconds(1))
+        #expect(try received(publishers[1]).contains("RECEIPT"))
+        try end(subscriber, publishers[0], publishers[1])
+    }
+
+    @Test("a connection that ends is flushed at the turn's end")
+    func ending() throws {
+        let client = try client()
+        try client.writeInbound(ByteBuffer(string: "DISCONNECT\nreceipt:bye\n\n\0"))
+        #expect(try received(client).isEmpty)
+        eventLoop.run()
+        #expect(try received(client).contains("bye"))
+        try end(client)
+    }
 }
