@@ -192,9 +192,9 @@ final class Dispatcher {
                 number: number,
                 queue: queue.id,
                 sequence: sequence,
-                bytes: bytes,
                 time: time,
                 deadline: lease(of: subscription, queue),
+                byteCount: UInt32(bytes),
                 redeliveries: redeliveries,
                 kept: queue.isPersistent ? nil : InFlight.Kept(message)
             )

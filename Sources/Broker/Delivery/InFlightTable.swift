@@ -28,35 +28,14 @@ struct InFlight {
     let time: UInt64
     /// When it goes back if nobody answered; `.max` = never.
     let deadline: MonotonicTime
-    /// Of the message.
-    private let byteCount: UInt32
+    /// Of the message; the store takes none that needs more than 32 bits.
+    let byteCount: UInt32
     /// Deliveries of the entry before this one.
     let redeliveries: UInt32
     /// For memory queues, which have no other place for it while it is in flight.
     var kept: Kept?
     var state = State.delivered
 
-    init(
-        number: DeliveryNumber,
-        queue: QueueID,
-        sequence: EntrySequence,
-        bytes: Int,
-        time: UInt64,
-        deadline: MonotonicTime,
-        redeliveries: UInt32,
-        kept: Kept?
-    ) {
-        self.number = number
-        self.queue = queue
-        self.sequence = sequence
-        self.time = time
-        self.deadline = deadline
-        byteCount = UInt32(bytes)
-        self.redeliveries = redeliveries
-        self.kept = kept
-    }
-
-    /// Of the message; the store takes none that needs more than 32 bits.
     var bytes: Int { Int(byteCount) }
     var id: MessageID { MessageID(queue: queue, sequence: sequence) }
 
