@@ -92,7 +92,7 @@ let package = Package(
         .target(
             name: "StompCodec",
             dependencies: ["Base", "ByteSpans", nioCore],
-            swiftSettings: strict + uncheckedInRelease
+            swiftSettings: strict + uncheckedInRelease + lifetimes
         ),
         .target(
             name: "Server",

@@ -17,4 +17,17 @@ extension ByteBuffer {
             return _overrideLifetime(RawSpan(_unsafeBytes: bytes), borrowing: self)
         }
     }
+
+    /// True if the other buffer stands in the same memory, and ends in the same place with all of its
+    /// readable bytes among those of this one.
+    ///
+    /// Memory that two buffers hold is not written to, so these bytes are then the same.
+    @inlinable
+    @inline(__always)
+    public func isSame(as other: ByteBuffer) -> Bool {
+        let own = withVeryUnsafeBytes { $0 }
+        let others = other.withVeryUnsafeBytes { $0 }
+        return own.baseAddress == others.baseAddress && own.count == others.count
+            && writerIndex == other.writerIndex && readerIndex <= other.readerIndex
+    }
 }

@@ -23,7 +23,7 @@ final class Workspace {
     /// Takes a buffer back.
     ///
     /// If somebody else still refers to it, because it waits for its socket, memory of its own takes its place.
-    func giveBack(_ output: consuming ByteBuffer) {
+    func giveBack(_ output: inout ByteBuffer) {
         guard outputs.count < Self.outputsMax, output.storageCapacity <= Self.outputBytesKept else {
             return
         }

@@ -4,8 +4,8 @@ package import NIOCore
 /// One frame as it stands in the received bytes: offsets, no copies.
 ///
 /// Meant to be kept and filled again by `StompParser.next(into:)`, so that its header table is
-/// allocated once. Its bytes share storage with what was received; what is kept longer than the
-/// frame pins that storage and should be copied when it is small.
+/// allocated once. It holds the buffer that was received, and knows where in it the frame stands; what is
+/// kept longer than the frame pins that storage and should be copied when it is small.
 package struct StompFrame: Sendable {
     /// Where one header stands, as offsets into the frame's bytes.
     package struct Header: Sendable {
@@ -24,7 +24,7 @@ package struct StompFrame: Sendable {
     /// What the scanner found out about a frame.
     struct Layout: Sendable {
         var command = StompCommand.send
-        var headers: [Header] = []
+        var headers = HeaderTable()
         /// One bit for each well-known name that occurs.
         var names: UInt32 = 0
         var headersEnd = 0
@@ -36,7 +36,7 @@ package struct StompFrame: Sendable {
         var hasCarriageReturn = false
 
         mutating func reset() {
-            headers.removeAll(keepingCapacity: true)
+            headers.removeAll()
             names = 0
             headersEnd = 0
             bodyStart = 0
@@ -46,8 +46,36 @@ package struct StompFrame: Sendable {
         }
     }
 
-    /// The bytes of the frame, from its command to its NUL.
-    var bytes = ByteBuffer()
+    /// Header lines in their order.
+    ///
+    /// Memory stays when they are removed, and their rows, so that the next frame writes over them: to
+    /// empty an array costs as much as to read a short line.
+    struct HeaderTable: Sendable, RandomAccessCollection {
+        private var rows: [Header] = []
+        private(set) var endIndex = 0
+        var startIndex: Int { 0 }
+
+        subscript(index: Int) -> Header {
+            @inline(__always)
+            get {
+                precondition(index < endIndex)
+                return rows[index]
+            }
+        }
+
+        @inline(__always)
+        mutating func append(_ header: Header) {
+            if endIndex < rows.count { rows[endIndex] = header } else { rows.append(header) }
+            endIndex += 1
+        }
+
+        mutating func removeAll() { endIndex = 0 }
+    }
+
+    /// What was received, the frame among others.
+    var received = ByteBuffer()
+    /// Where the frame stands in the readable bytes, from its command to its NUL.
+    var place = 0..<0
     var layout = Layout()
     /// The version that the frame was parsed by; nil before CONNECT.
     package internal(set) var version: StompVersion?
@@ -55,21 +83,31 @@ package struct StompFrame: Sendable {
     package init() {}
 
     /// Lets go of the received bytes; the header table stays for the next frame.
-    package mutating func letGo() { bytes = ByteBuffer() }
+    package mutating func letGo() {
+        received = ByteBuffer()
+        place = 0..<0
+    }
+
+    /// The bytes of the frame.
+    var span: RawSpan {
+        @_lifetime(borrow self)
+        borrowing get { received.byteSpan.extracting(place) }
+    }
+
+    /// A part of the frame; shares the received bytes.
+    @inline(__always)
+    func slice(_ range: Range<Int>) -> ByteBuffer? {
+        let start = received.readerIndex + place.lowerBound
+        return received.getSlice(at: start + range.lowerBound, length: range.count)
+    }
 
     package var command: StompCommand { layout.command }
 
     /// The header lines, in their order.
-    package var headers: [Header] { layout.headers }
+    package var headers: [Header] { Array(layout.headers) }
 
     /// The body; shares the received bytes.
-    package var body: ByteBuffer {
-        bytes.getSlice(
-            at: bytes.readerIndex + layout.bodyStart,
-            length: layout.bodyEnd - layout.bodyStart
-        )
-            ?? ByteBuffer()
-    }
+    package var body: ByteBuffer { slice(layout.bodyStart..<layout.bodyEnd) ?? ByteBuffer() }
 
     /// True if the frame has this header.
     package func has(_ name: StompHeaderName) -> Bool { layout.names & name.bit != 0 }
@@ -84,17 +122,14 @@ package struct StompFrame: Sendable {
     /// A header's value as it was received, still escaped; shares the received bytes.
     package func rawValue(_ name: StompHeaderName) -> ByteBuffer? {
         guard let range = header(name)?.valueRange else { return nil }
-        return bytes.getSlice(at: bytes.readerIndex + range.lowerBound, length: range.count)
+        return slice(range)
     }
 
     /// Lends a header's value as it was received; nil if the frame has none.
-    @inline(__always)
-    package func withRawValue<Result>(
-        _ name: StompHeaderName,
-        _ body: (RawSpan) -> Result
-    ) -> Result? {
+    @_lifetime(borrow self)
+    package func valueSpan(_ name: StompHeaderName) -> RawSpan? {
         guard let range = header(name)?.valueRange else { return nil }
-        return body(bytes.byteSpan.extracting(range))
+        return span.extracting(range)
     }
 
     /// A header's value, unescaped by the frame's version.
@@ -109,27 +144,27 @@ package struct StompFrame: Sendable {
     /// them.
     package func unescapedBytes(_ name: StompHeaderName) -> [UInt8]? {
         guard let range = valueRange(name) else { return nil }
-        let span = bytes.byteSpan
+        let span = span
         return StompEscaping.decodedBytes(span, range, escapes: isEscaped ? version : nil)
     }
 
     /// A header's value as a whole number in decimal, or nil if it is anything else.
     package func integer(_ name: StompHeaderName) -> UInt64? {
         guard let range = valueRange(name) else { return nil }
-        return StompInteger.parse(bytes.byteSpan, range)
+        return StompInteger.parse(span, range)
     }
 
     /// True if a header has exactly this value as it was received.
     package func value(_ name: StompHeaderName, is text: StaticString) -> Bool {
         guard let range = valueRange(name) else { return false }
-        return bytes.byteSpan.equals(text, in: range)
+        return span.equals(text, in: range)
     }
 
     /// True if a header's value as it was received has the bytes of `other`.
     @inline(__always)
     package func value(_ name: StompHeaderName, hasBytesOf other: ByteBuffer) -> Bool {
         guard let range = header(name)?.valueRange else { return false }
-        return bytes.byteSpan.extracting(range).hasSameBytes(as: other.byteSpan)
+        return span.extracting(range).hasSameBytes(as: other.byteSpan)
     }
 
     /// True if backslashes in this frame's headers begin escapes.
@@ -142,7 +177,7 @@ package struct StompFrame: Sendable {
     func valueRange(_ name: StompHeaderName) -> Range<Int>? {
         guard let range = header(name)?.valueRange else { return nil }
         guard version == nil || version == .v10 else { return range }
-        return StompFrame.trimmed(bytes.byteSpan, range)
+        return StompFrame.trimmed(span, range)
     }
 
     static func trimmed(_ span: RawSpan, _ range: Range<Int>) -> Range<Int> {

@@ -22,8 +22,7 @@ extension StompFrame {
             return ByteBuffer()
         }
         if let range = unchangedRun(from: first) {
-            return bytes.getSlice(at: bytes.readerIndex + range.lowerBound, length: range.count)
-                ?? ByteBuffer()
+            return slice(range) ?? ByteBuffer()
         }
         let start = scratch.writerIndex
         appendCanonicalBlock(to: &scratch)
@@ -35,7 +34,10 @@ extension StompFrame {
     package func canonicalBlock(replacing name: StompHeaderName, with value: String) -> ByteBuffer {
         var block = ByteBuffer()
         var other = self
-        other.layout.headers.removeAll { $0.name == name }
+        other.layout.headers.removeAll()
+        for header in layout.headers where header.name != name {
+            other.layout.headers.append(header)
+        }
         other.appendCanonicalBlock(to: &block)
         block.writeString("\(name.text):\(value)\n")
         return block
@@ -43,7 +45,7 @@ extension StompFrame {
 
     /// Appends the canonical block of this frame's headers.
     package func appendCanonicalBlock(to out: inout ByteBuffer) {
-        let span = bytes.byteSpan
+        let span = span
         // At most every byte is escaped.
         let length = layout.headersEnd
         out.write(upTo: needsEscaping ? 2 * length : length) { cursor in

@@ -40,7 +40,7 @@ extension StompFrame {
 
     private func pair(_ name: StompHeaderName) -> (UInt64, UInt64)? {
         guard let range = valueRange(name) else { return nil }
-        let span = bytes.byteSpan
+        let span = span
         guard let hyphen = span.firstOffset(of: .hyphen, in: range),
             let first = StompInteger.parse(span, range.lowerBound..<hyphen),
             let second = StompInteger.parse(span, hyphen + 1..<range.upperBound)

@@ -68,7 +68,7 @@ package struct StompParser: Sendable {
             throw error
         }
         guard let length else {
-            frame.bytes = ByteBuffer()
+            frame.letGo()
             keepRest()
             return false
         }
@@ -90,7 +90,10 @@ package struct StompParser: Sendable {
     /// After an error these are the headers before the bad place,
     /// so that its ERROR can name the receipt.
     private mutating func handOver(to frame: inout StompFrame, length: Int) {
-        frame.bytes = bytes.getSlice(at: bytes.readerIndex, length: length) ?? ByteBuffer()
+        // Of the frames that came together only the first takes hold of the buffer.
+        if !frame.received.isSame(as: bytes) { frame.received = bytes }
+        let start = bytes.readerIndex - frame.received.readerIndex
+        frame.place = start..<start + length
         frame.version = version
         swap(&frame.layout, &scanner.layout)
         scanner.reset()

@@ -16,7 +16,7 @@ struct SeenFrame: Equatable, CustomStringConvertible {
 
     init(_ frame: StompFrame) {
         command = frame.command
-        let span = frame.bytes.readableBytesSpan
+        let span = frame.span
         headers = frame.headers.map { header in
             let name = StompEscaping.decode(span, header.nameRange, escapes: nil)
             return name + ":" + StompEscaping.decode(span, header.valueRange, escapes: nil)

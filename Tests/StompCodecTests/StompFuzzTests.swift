@@ -126,7 +126,7 @@ struct StompFuzzTests {
                 as: UTF8.self
             )
             let sent = try frame("SEND\nk:\(escaped)\nz:1\n\n\0", version: version)
-            let span = sent.bytes.readableBytesSpan
+            let span = sent.span
             let meant = StompEscaping.decode(
                 span,
                 sent.headers[0].valueRange,
@@ -136,7 +136,7 @@ struct StompFuzzTests {
             sent.appendCanonicalBlock(to: &block)
             let stored = try frame("SEND\n\(String(buffer: block))\n\0", version: .v12)
             let read = StompEscaping.decode(
-                stored.bytes.readableBytesSpan,
+                stored.span,
                 stored.headers[0].valueRange,
                 escapes: .v12
             )

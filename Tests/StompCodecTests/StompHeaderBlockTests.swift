@@ -106,7 +106,7 @@ struct StompHeaderBlockTests {
         out.writeString("\n\0")
         let message = try frame(String(buffer: out), version: version)
         let range = try #require(message.headers.first).valueRange
-        let span = message.bytes.readableBytesSpan
+        let span = message.span
         let read = StompEscaping.decode(span, range, escapes: version == .v10 ? nil : version)
         #expect(read == "a:b\\c tail")
     }

@@ -229,6 +229,45 @@ struct StompParserTests {
         #expect(frame.rawValue(.receipt) == ByteBuffer(string: "r-1"))
     }
 
+    @Test("of frames that come together each has its own headers, ids, numbers and body")
+    func together() throws {
+        var parser = StompParser(version: .v12)
+        var frame = StompFrame()
+        var seen: [UInt64] = []
+        let frames = (10..<20).map { number in
+            "\nSEND\ndestination:/queue/\(number)\nk:\(number)\nexpires:\(number)\nreceipt:r\(number)\n\n"
+                + "body \(number)\0\nACK\nid:\(number)-1\nmessage-id:2-\(number)\n\n\0"
+        }
+        // Cut in two, so that one frame lies in memory of its own, before others that lie together.
+        let text = Array(frames.joined().utf8)
+        for piece in [text[..<200], text[200...]] {
+            parser.feed(ByteBuffer(bytes: piece))
+            while try parser.next(into: &frame) {
+                if frame.command == .send {
+                    let number = try #require(frame.integer(.expires))
+                    #expect(frame.string(.destination) == "/queue/\(number)")
+                    #expect(frame.value(.destination, is: "/queue/10") == (number == 10))
+                    #expect(frame.rawValue(.receipt) == ByteBuffer(string: "r\(number)"))
+                    #expect(frame.valueSpan(.receipt)?.byteCount == 3)
+                    #expect(frame.unescapedBytes(.receipt) == Array("r\(number)".utf8))
+                    #expect(frame.body == ByteBuffer(string: "body \(number)"))
+                    var scratch = ByteBuffer()
+                    let block = frame.canonicalBlock(using: &scratch)
+                    #expect(String(buffer: block) == "k:\(number)\nexpires:\(number)\n")
+                    seen.append(number)
+                } else {
+                    #expect(frame.ackID == StompAckID(subscription: seen.last ?? 0, delivery: 1))
+                    #expect(frame.messageID?.sequence == seen.last)
+                }
+            }
+        }
+        #expect(seen == Array(10..<20))
+        parser.feed(ByteBuffer(string: frames[0] + "SEND\nreceipt:last\ncontent-length:x\n\n\0"))
+        #expect(try parser.next(into: &frame) && parser.next(into: &frame))
+        #expect(throws: StompError.self) { try parser.next(into: &frame) }
+        #expect(frame.rawValue(.receipt) == ByteBuffer(string: "last"))
+    }
+
     @Test("line ends alone are no frame")
     func heartBeats() {
         #expect(parse("\n\n\r\n\n") == Parsed())

@@ -8,53 +8,72 @@ import StompCodec
 ///
 /// A receipt is given when its append is durable and all receipts before it were given.
 struct ReceiptQueue {
-    private struct Waiting {
+    /// Receipts one behind the other that wait for the same append: mostly those of a turn.
+    private struct Run {
         let append: AppendID
-        let idByteCount: Int
+        var count: Int
+        var idByteCount: Int
+        var frameByteCount: Int
     }
 
-    private var waiting = Deque<Waiting>()
-    /// The ids of `waiting`, one after another.
-    private var ids = ByteBuffer()
-
-    /// Consumed bytes of `ids` that are worth a copy of the rest.
-    private static let idBytesDiscarded = 16 << 10
-
-    var isEmpty: Bool { waiting.isEmpty }
-    var count: Int { waiting.count }
+    private var runs = Deque<Run>()
+    /// The RECEIPT frames of `runs`, one behind the other, so that those of a run go out in one piece.
+    private var frames = ByteBuffer()
+    private(set) var count = 0
     /// Bytes of the ids that wait.
-    var idByteCount: Int { ids.readableBytes }
+    private(set) var idByteCount = 0
+
+    /// Consumed bytes of `frames` that are worth a copy of the rest.
+    private static let bytesDiscarded = 32 << 10
+    /// What a connection that waits for nothing keeps at most.
+    private static let bytesKept = 16 << 10
+
+    var isEmpty: Bool { count == 0 }
 
     /// Adds the receipt of the frame that was handled last.
-    mutating func append(_ id: RawSpan, when append: AppendID) {
-        waiting.append(Waiting(append: append, idByteCount: id.byteCount))
-        ids.writeBytes(id)
+    mutating func append(_ id: RawSpan, when append: AppendID, by serializer: StompSerializer) {
+        let before = frames.readableBytes
+        serializer.writeReceipt(id, into: &frames)
+        let bytes = frames.readableBytes - before
+        count += 1
+        idByteCount += id.byteCount
+        let last = runs.count - 1
+        if last >= 0, runs[last].append == append {
+            runs[last].count += 1
+            runs[last].idByteCount += id.byteCount
+            runs[last].frameByteCount += bytes
+        } else {
+            runs.append(
+                Run(append: append, count: 1, idByteCount: id.byteCount, frameByteCount: bytes)
+            )
+        }
     }
 
     /// Writes every receipt that need not wait any more.
-    mutating func release(
-        through durable: AppendID,
-        by serializer: StompSerializer,
-        into out: inout ByteBuffer
-    ) {
-        while let first = waiting.first, first.append <= durable {
-            waiting.removeFirst()
-            serializer.writeReceipt(
-                ids.byteSpan.extracting(0..<first.idByteCount),
-                into: &out
-            )
-            ids.moveReaderIndex(forwardBy: first.idByteCount)
+    mutating func release(through durable: AppendID, into out: inout ByteBuffer) {
+        var bytes = 0
+        while let first = runs.first, first.append <= durable {
+            runs.removeFirst()
+            count -= first.count
+            idByteCount -= first.idByteCount
+            bytes += first.frameByteCount
         }
-        if waiting.isEmpty {
-            ids.clear()
-        } else if ids.readerIndex > Self.idBytesDiscarded {
-            ids.discardReadBytes()
+        out.writeBytes(frames.byteSpan.extracting(0..<bytes))
+        frames.moveReaderIndex(forwardBy: bytes)
+        if isEmpty {
+            if frames.storageCapacity > Self.bytesKept {
+                frames = ByteBuffer()
+            } else {
+                frames.clear()
+            }
+        } else if frames.readerIndex > Self.bytesDiscarded {
+            frames.discardReadBytes()
         }
     }
 
     /// True if the first receipt need not wait any more.
     func isReady(_ durable: AppendID) -> Bool {
-        guard let first = waiting.first else { return false }
+        guard let first = runs.first else { return false }
         return first.append <= durable
     }
 }

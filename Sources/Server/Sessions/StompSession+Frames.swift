@@ -60,17 +60,17 @@ extension StompSession {
         case .subscribe: try subscribe(frame, session)
         case .unsubscribe: try unsubscribe(frame, session)
         case .begin:
-            try loop.broker.begin(session, try transaction(frame), now: loop.now)
+            try broker.begin(session, try transaction(frame), now: loop.now)
             answer(frame, .done)
         case .commit:
-            let completion = try loop.broker.commit(
+            let completion = try broker.commit(
                 session,
                 try transaction(frame),
                 now: loop.now
             )
             answer(frame, completion)
         case .abort:
-            try loop.broker.abort(session, try transaction(frame), now: loop.now)
+            try broker.abort(session, try transaction(frame), now: loop.now)
             answer(frame, .done)
         case .disconnect:
             answer(frame, .done)
@@ -122,13 +122,13 @@ extension StompSession {
         let destination =
             try knownDestination(frame, session) ?? findDestination(frame, session)
         noteSender()
-        loop.workspace.headerScratch.clear()
+        workspace.headerScratch.clear()
         let message = Message(
             headers: try headerBlock(frame, session),
             body: frame.body,
             expires: try expiry(frame)
         )
-        let completion = try loop.broker.send(
+        let completion = try broker.send(
             session,
             to: destination,
             message,
@@ -142,16 +142,14 @@ extension StompSession {
     /// there.
     @inline(__always)
     private func knownDestination(_ frame: StompFrame, _ session: SessionID) -> DestinationID? {
-        let found = frame.withRawValue(.destination) { name -> DestinationID? in
-            if let known = destinations.find(name) {
-                if loop.broker.isAlive(known) { return known }
-                destinations.removeAll()
-            }
-            let known = loop.broker.knownDestination(name, of: session)
-            if let known { destinations.note(name, known) }
-            return known
+        guard let name = frame.valueSpan(.destination) else { return nil }
+        if let known = destinations.find(name) {
+            if broker.isAlive(known) { return known }
+            destinations.removeAll()
         }
-        return found ?? nil
+        let known = broker.knownDestination(name, of: session)
+        if let known { destinations.note(name, known) }
+        return known
     }
 
     /// When a message expires, in ms since 1970; 0 = never.
@@ -180,14 +178,14 @@ extension StompSession {
     private func headerBlock(_ frame: StompFrame, _ session: SessionID) throws -> ByteBuffer {
         guard frame.has(.replyTo), let name = frame.string(.replyTo),
             name.hasPrefix("/temp-queue/"), !name.hasPrefix(Broker.temporaryAddressPrefix)
-        else { return frame.canonicalBlock(using: &loop.workspace.headerScratch) }
+        else { return frame.canonicalBlock(using: &workspace.headerScratch) }
         let address = try temporaryAddress(name, session)
-        if loop.broker.isUnheard(session, name) { try hearReplies(name, session) }
+        if broker.isUnheard(session, name) { try hearReplies(name, session) }
         return frame.canonicalBlock(replacing: .replyTo, with: address)
     }
 
     private func temporaryAddress(_ name: String, _ session: SessionID) throws -> String {
-        try loop.broker.temporaryAddress(session, name, token: Self.makeToken, now: loop.now)
+        try broker.temporaryAddress(session, name, token: Self.makeToken, now: loop.now)
     }
 
     /// 128 bits that nobody can guess.
@@ -201,7 +199,7 @@ extension StompSession {
     private func hearReplies(_ name: String, _ session: SessionID) throws {
         let key = SubscriptionKey.id(Array(name.utf8))
         guard subscriptions.id(of: key) == nil else { return }
-        let subscription = try loop.broker.subscribe(
+        let subscription = try broker.subscribe(
             session,
             to: name,
             SubscriptionRequest(mode: .auto),
@@ -226,7 +224,7 @@ extension StompSession {
         guard let name = frame.string(.destination), let raw = frame.rawValue(.destination) else {
             throw FrameFault.missing(.destination, frame)
         }
-        let destination = try loop.broker.destination(
+        let destination = try broker.destination(
             name,
             for: .send,
             of: session,
@@ -253,7 +251,7 @@ extension StompSession {
             throw FrameFault("id in use", "A subscription \"\(text)\" exists already.")
         }
         let mode = try ackMode(frame)
-        let subscription = try loop.broker.subscribe(
+        let subscription = try broker.subscribe(
             session,
             to: name,
             SubscriptionRequest(
@@ -286,7 +284,7 @@ extension StompSession {
         guard subscriptions.isAutomatic(key), let automatic = subscriptions.remove(key: key) else {
             return
         }
-        loop.broker.unsubscribe(session, automatic, now: loop.now)
+        broker.unsubscribe(session, automatic, now: loop.now)
     }
 
     /// How long an answer may take, in ms; 0 = for ever.
@@ -333,7 +331,7 @@ extension StompSession {
             let text = frame.string(.id) ?? frame.string(.destination) ?? ""
             throw FrameFault("no such subscription", "There is no subscription \"\(text)\".")
         }
-        loop.broker.unsubscribe(session, subscription, now: loop.now)
+        broker.unsubscribe(session, subscription, now: loop.now)
         answer(frame, .done)
     }
 
@@ -368,7 +366,7 @@ extension StompSession {
         let now = loop.now
         let target = try ackTarget(frame)
         let reply = isNegative ? try negativeAnswer(frame) : Answer.settle
-        let completion = try loop.broker.answer(
+        let completion = try broker.answer(
             session,
             target,
             reply,

@@ -130,7 +130,7 @@ extension StompSession {
         }
         do throws(BrokerError) {
             let interval = HeartBeat.interval(from: login.heartBeat, to: options.heartBeat)
-            let session = try loop.broker.openSession(
+            let session = try broker.openSession(
                 identity,
                 hasHeartBeats: interval != nil,
                 now: loop.now

@@ -43,6 +43,9 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     }
 
     let loop: BrokerLoop
+    /// The loop's, one step nearer: what is reached through another object is counted while in use.
+    let broker: Broker
+    let workspace: Workspace
     let options: StompSessionOptions
     /// The common name of the client's certificate, verified; nil if none was asked for.
     ///
@@ -51,7 +54,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     /// The version that the WebSocket's sub-protocol names; CONNECT must agree.
     private(set) var agreedVersion: StompVersion?
     /// What is still to come before frames; nil for plain TCP, and once all came.
-    private var handshake: Handshake?
+    var handshake: Handshake?
     var state = State.awaitingConnect
     var connectionIndex = 0
     private(set) var session: SessionID?
@@ -91,14 +94,16 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     /// What the frame under way takes in memory, and since when it is under way.
     private var unfinishedBytes = 0
     private var unfinishedSince: MonotonicTime
-    private var heartBeats: HeartBeatClock?
+    var heartBeats: HeartBeatClock?
     /// When the state must have changed by.
-    private var deadline: MonotonicTime
+    var deadline: MonotonicTime
     /// Bytes that were not written yet when it was looked last, once our side is closed.
-    private var lingeringBytes = Int.max
+    var lingeringBytes = Int.max
 
     init(loop: BrokerLoop, options: StompSessionOptions, handshake: Handshake? = nil) {
         self.loop = loop
+        broker = loop.broker
+        workspace = loop.workspace
         self.handshake = handshake
         self.options = options
         parser = StompParser(limits: options.limits)
@@ -164,16 +169,16 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     private func readFrames() {
         // Borrowed from the workspace, so that handling a frame may not disturb it.
         var frame = StompFrame()
-        swap(&frame, &loop.workspace.frame)
+        swap(&frame, &workspace.frame)
         handleFrames(&frame)
-        swap(&frame, &loop.workspace.frame)
+        swap(&frame, &workspace.frame)
     }
 
     private func handleFrames(_ frame: inout StompFrame) {
         defer { countUnfinished() }
         do throws(StompError) {
             while takesFrames {
-                guard loop.broker.topicWorkCount < Self.turnWorkMax || isInputClosed else {
+                guard broker.topicWorkCount < Self.turnWorkMax || isInputClosed else {
                     goOnLater()
                     break
                 }
@@ -290,7 +295,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
 
     /// Lets `write` append to the output.
     @inline(__always)
-    private func write(_ write: (StompSerializer, inout ByteBuffer) -> Void) {
+    func write(_ write: (StompSerializer, inout ByteBuffer) -> Void) {
         markChanged()
         write(serializer, &output)
     }
@@ -299,7 +304,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     private func markChanged() {
         guard !isChanged else { return }
         isChanged = true
-        output = loop.workspace.takeOutput()
+        output = workspace.takeOutput()
         loop.markChanged(self)
     }
 
@@ -316,7 +321,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             context.writeAndFlush(wrapOutboundOut(output), promise: nil)
         }
         isFlushing = false
-        if !pause.contains(.outbound) { loop.workspace.giveBack(output) }
+        if !pause.contains(.outbound) { workspace.giveBack(&output) }
         if state == .draining, receipts.isEmpty, handshake == nil { finish(context) }
     }
 
@@ -334,7 +339,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         promise.futureResult.assumeIsolated().whenSuccess { [self] in
             guard self.session == session else { return }
             if !isFlushing { loop.beginTurn() }
-            loop.broker.written(session, bytes: bytes, through: through, now: loop.now)
+            broker.written(session, bytes: bytes, through: through, now: loop.now)
         }
     }
 
@@ -347,7 +352,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         if subscriptions.entries[index].prefixDestination != delivery.destination {
             let prefix = serializer.messagePrefix(
                 subscription: subscriptions.entries[index].clientID,
-                destination: loop.broker.name(of: delivery.destination)
+                destination: broker.name(of: delivery.destination)
             )
             subscriptions.setPrefix(prefix, for: delivery.destination, at: index)
         }
@@ -383,7 +388,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         )
         context.write(wrapOutboundOut(output), promise: nil)
         context.write(wrapOutboundOut(message.body), promise: nil)
-        output = loop.workspace.takeOutput()
+        output = workspace.takeOutput()
         serializer.writeMessageEnd(into: &output)
     }
 
@@ -404,7 +409,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     /// Gives the receipt that a frame asks for, or has it wait for its turn.
     @inline(__always)
     func answer(_ frame: StompFrame, _ completion: Completion) {
-        frame.withRawValue(.receipt) { id in answer(id, completion) }
+        if let id = frame.valueSpan(.receipt) { answer(id, completion) }
     }
 
     @inline(__always)
@@ -422,7 +427,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             loop.markWaiting(self)
         }
         loop.awaitDurable()
-        receipts.append(id, when: append)
+        receipts.append(id, when: append, by: serializer)
         if hasTooManyReceipts { setPause(.receipts, true) }
     }
 
@@ -430,7 +435,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         guard state != .closed else { return false }
         guard receipts.isReady(durable) else { return !receipts.isEmpty }
         markChanged()
-        receipts.release(through: durable, by: serializer, into: &output)
+        receipts.release(through: durable, into: &output)
         if !hasTooManyReceipts { setPause(.receipts, false) }
         return !receipts.isEmpty
     }
@@ -489,7 +494,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     }
 
     /// Ends a connection whose large frame does not come to its end while others wait for memory.
-    private func tickUnfinished(_ now: MonotonicTime) {
+    func tickUnfinished(_ now: MonotonicTime) {
         // A client that does not read what it gets holds up its own frame; the other pauses are ours.
         guard loop.frameMemory.isFull, unfinishedBytes > FrameMemory.bytesFree,
             pause.subtracting(.outbound).isEmpty,
@@ -583,80 +588,6 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         let promise = context.eventLoop.makePromise(of: Void.self)
         promise.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
         context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: promise)
-    }
-
-    // MARK: Time
-
-    private var tickInterval: Interval {
-        heartBeats?.tickInterval
-            ?? Interval(nanoseconds: options.connectTimeout.nanoseconds / 4)
-    }
-
-    func tick() -> Interval {
-        let now = loop.now.monotonic
-        switch state {
-        case .awaitingConnect:
-            if now > deadline {
-                giveUpWaiting()
-            }
-        case .loggingIn:
-            break
-        case .connected:
-            tickHeartBeats(now)
-            tickUnfinished(now)
-        case .draining, .lingering:
-            if state == .lingering { lookAtOutput(now) }
-            if now >= deadline { context?.close(promise: nil) }
-            return options.lingerTime
-        case .closed:
-            break
-        }
-        return tickInterval
-    }
-
-    /// Gives a client that still reads the time to read all.
-    private func lookAtOutput(_ now: MonotonicTime) {
-        guard let context else { return }
-        let left = context.bufferedByteCount
-        if left == 0, isInputClosed {
-            context.close(promise: nil)
-        } else if left == 0, lingeringBytes > 0 {
-            lingeringBytes = 0
-            deadline = now.advanced(by: options.lingerTime)
-        } else if left > 0, lingeringBytes == .max || left + Self.progressBytesMin <= lingeringBytes
-        {
-            lingeringBytes = left
-            deadline = now.advanced(by: options.drainTime)
-        }
-    }
-
-    /// What a client must have read within `drainTime` to be given more of it.
-    private static let progressBytesMin = 32 << 10
-
-    /// Ends a connection that did not get as far as its CONNECT.
-    private func giveUpWaiting() {
-        let limit = "connect_timeout = \(options.connectTimeout.milliseconds) ms"
-        guard let handshake else {
-            fail("no CONNECT", "No CONNECT frame came within \(limit).")
-            return
-        }
-        loop.logRefusal(
-            "client refused",
-            [LogKeys.peer: "\(peer)", LogKeys.reason: "no \(handshake.rawValue) within \(limit)"]
-        )
-        context?.close(promise: nil)
-    }
-
-    private func tickHeartBeats(_ now: MonotonicTime) {
-        if !pause.isEmpty { heartBeats?.heard(at: now) }
-        switch heartBeats?.tick(now) {
-        case .none?, nil: break
-        case .send?:
-            // A client that does not read gets no more bytes to wait for.
-            if !pause.contains(.outbound) { write { $0.writeHeartBeat(into: &$1) } }
-        case .peerIsSilent?:
-            fail("no heart-beat", "Nothing was received for twice the agreed interval.")
-        }
     }
 
     // MARK: Connecting

@@ -125,24 +125,20 @@ struct StompReceiptTests {
         for number in 0..<5000 {
             queue.append(
                 ByteBuffer(string: "id-\(number)").byteSpan,
-                when: AppendID(UInt64(number / 10))
+                when: AppendID(UInt64(number / 10)),
+                by: StompSerializer(version: .v12)
             )
             expected += "RECEIPT\nreceipt-id:id-\(number)\n\n\0\n"
             if number % 7 == 0 {
-                queue.release(
-                    through: AppendID(UInt64(number / 20)),
-                    by: StompSerializer(version: .v12),
-                    into: &out
-                )
+                queue.release(through: AppendID(UInt64(number / 20)), into: &out)
             }
         }
-        #expect(!queue.isEmpty)
-        queue.release(
-            through: AppendID(.max),
-            by: StompSerializer(version: .v12),
-            into: &out
-        )
-        #expect(queue.isEmpty)
+        let ids = (0..<5000).map { "id-\($0)" }
+        let waiting = ids.suffix(queue.count)
+        #expect(!queue.isEmpty && queue.count < 5000)
+        #expect(queue.idByteCount == waiting.reduce(0) { $0 + $1.utf8.count })
+        queue.release(through: AppendID(.max), into: &out)
+        #expect(queue.isEmpty && queue.count == 0 && queue.idByteCount == 0)
         #expect(String(buffer: out) == expected)
     }
 }
