@@ -1,9 +1,18 @@
 package import Base
 
 /// Names one session for as long as the broker runs.
+///
+/// A slot, and in the upper half how often it was given away before: there are never more slots in use than
+/// sessions were open at once.
 package struct SessionID: Hashable, Sendable {
     package let value: UInt64
     package init(_ value: UInt64) { self.value = value }
+
+    init(slot: Int, generation: UInt32) {
+        value = UInt64(generation) << 32 | UInt64(slot)
+    }
+
+    package var slot: Int { Int(value & 0xFFFF_FFFF) }
 }
 
 /// Names one subscription within its session; rises, never used again there.

@@ -41,7 +41,7 @@ package final class BrokerLoop {
     private let submit: () -> Void
     private let onStoreFailed: (String) -> Void
     private var connections: [any BrokerClient] = []
-    private var sessions: [SessionID: any BrokerClient] = [:]
+    private var routes: [Route?] = []
     private var changed: [any BrokerClient] = []
     private var flushing: [any BrokerClient] = []
     private var waiting: [any BrokerClient] = []
@@ -62,6 +62,12 @@ package final class BrokerLoop {
     private static let tickInterval = Interval.milliseconds(500)
     private static let tickIntervalMin = Interval.milliseconds(10)
     private static let brokerTickInterval = Interval.seconds(1)
+
+    /// Where the deliveries of a session go; its place is the session's slot.
+    private struct Route {
+        let session: SessionID
+        let client: any BrokerClient
+    }
 
     /// Takes over a broker.
     ///
@@ -165,8 +171,8 @@ package final class BrokerLoop {
         guard !effects.isEmpty else { return false }
         while let effect = effects.popFirst() {
             switch consume effect {
-            case .deliver(let delivery): sessions[delivery.session]?.deliver(delivery)
-            case .fail(let session, let error): sessions[session]?.fail(error)
+            case .deliver(let delivery): client(of: delivery.session)?.deliver(delivery)
+            case .fail(let session, let error): client(of: session)?.fail(error)
             case .holdReading(let isHeld): holdReading(isHeld)
             case .deadLettersHeld(let queue, let reason): logDeadLetters(queue, reason)
             case .storeFailed(let reason): onStoreFailed(reason)
@@ -252,11 +258,23 @@ package final class BrokerLoop {
     }
 
     /// Routes the deliveries of a session to a connection.
-    func route(_ session: SessionID, to client: any BrokerClient) { sessions[session] = client }
+    func route(_ session: SessionID, to client: any BrokerClient) {
+        while routes.count <= session.slot { routes.append(nil) }
+        routes[session.slot] = Route(session: session, client: client)
+    }
+
+    /// The connection of a session; nil once that was closed.
+    @inline(__always)
+    private func client(of session: SessionID) -> (any BrokerClient)? {
+        guard session.slot < routes.count, let route = routes[session.slot],
+            route.session.value == session.value
+        else { return nil }
+        return route.client
+    }
 
     /// Ends a session in the core.
     func close(_ session: SessionID) {
-        sessions[session] = nil
+        routes[session.slot] = nil
         broker.closeSession(session, now: now)
     }
 

@@ -1,3 +1,5 @@
+import ByteSpans
+
 /// A hash of names that is keyed by random numbers: of any two names, whoever chose them, the chance that
 /// chosen bits of their hashes agree is what it is for random ones.
 ///
@@ -30,32 +32,11 @@ struct NameHash {
         var sum = keys[0] &+ keys[1] &* UInt64(name.byteCount)
         var offset = 0
         while offset < name.byteCount {
-            let word = name.nameWord(at: offset)
+            let word = name.word(at: offset)
             let key = 2 + offset >> 2
             sum &+= keys[key] &* (word & 0xffff_ffff) &+ keys[key + 1] &* (word >> 32)
             offset += 8
         }
         return UInt32(truncatingIfNeeded: sum >> 32)
-    }
-}
-
-extension RawSpan {
-    /// Eight bytes, zeros behind the end.
-    @inline(__always)
-    func nameWord(at offset: Int) -> UInt64 {
-        let left = byteCount - offset
-        if left >= 8 { return wholeWord(at: offset) }
-        // The last eight bytes, without those before the offset.
-        if byteCount >= 8 { return wholeWord(at: byteCount - 8) >> UInt64(8 * (8 - left)) }
-        var word: UInt64 = 0
-        for index in (offset..<byteCount).reversed() {
-            word = word << 8 | UInt64(unsafeLoadUnaligned(fromByteOffset: index, as: UInt8.self))
-        }
-        return word
-    }
-
-    @inline(__always)
-    private func wholeWord(at offset: Int) -> UInt64 {
-        UInt64(littleEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
     }
 }

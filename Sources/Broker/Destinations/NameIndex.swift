@@ -1,3 +1,5 @@
+import ByteSpans
+
 /// The places of names, found by a name's bytes: no String is made to look one up.
 ///
 /// A hash table with linear probing, at most half full. Hashed with keys that the process drew, so that
@@ -43,10 +45,10 @@ struct NameIndex {
         keyed.cover(byteCount: bytes.byteCount)
         var entry = Entry(hash: hash(bytes), byteCount: Int32(bytes.byteCount), place: Int32(place))
         for index in entry.begin.indices where 8 * index < bytes.byteCount {
-            entry.begin[index] = bytes.nameWord(at: 8 * index)
+            entry.begin[index] = bytes.word(at: 8 * index)
         }
         for offset in stride(from: Self.beginBytes, to: bytes.byteCount, by: 8) {
-            entry.rest.append(bytes.nameWord(at: offset))
+            entry.rest.append(bytes.word(at: offset))
         }
         put(entry)
     }
@@ -85,11 +87,11 @@ struct NameIndex {
     private func isSame(_ index: Int, _ name: RawSpan) -> Bool {
         guard entries[index].byteCount == name.byteCount else { return false }
         for word in entries[index].begin.indices where 8 * word < name.byteCount {
-            if entries[index].begin[word] != name.nameWord(at: 8 * word) { return false }
+            if entries[index].begin[word] != name.word(at: 8 * word) { return false }
         }
         guard name.byteCount > Self.beginBytes else { return true }
         for (word, own) in entries[index].rest.enumerated()
-        where own != name.nameWord(at: Self.beginBytes + 8 * word) {
+        where own != name.word(at: Self.beginBytes + 8 * word) {
             return false
         }
         return true

@@ -194,13 +194,11 @@ struct SessionTable {
     private var free: [Int] = []
     private(set) var count = 0
 
-    private static let slotBits: UInt64 = 32
-
     /// The id that `insert` must be given next.
     var nextID: SessionID {
         let slot = free.last ?? slots.count
         let generation = slot < generations.count ? generations[slot] : 0
-        return SessionID(UInt64(generation) << Self.slotBits | UInt64(slot))
+        return SessionID(slot: slot, generation: generation)
     }
 
     mutating func insert(_ session: Session) {
@@ -215,13 +213,13 @@ struct SessionTable {
     }
 
     func find(_ id: SessionID) -> Session? {
-        let slot = Int(truncatingIfNeeded: id.value & 0xFFFF_FFFF)
+        let slot = id.slot
         guard slot < slots.count, let session = slots[slot], session.id == id else { return nil }
         return session
     }
 
     mutating func remove(_ session: Session) {
-        let slot = Int(truncatingIfNeeded: session.id.value & 0xFFFF_FFFF)
+        let slot = session.id.slot
         slots[slot] = nil
         generations[slot] &+= 1
         free.append(slot)

@@ -1,17 +1,46 @@
 import Broker
 import ByteSpans
-import NIOCore
-import StompCodec
 
 /// The destinations that a connection sent to last, by the bytes of their names.
 ///
-/// A hit costs a comparison of bytes: no String, no hash. A sender with more destinations than fit
-/// pays for a look-up by name.
+/// A hit costs a comparison of words: no String, no hash, nothing to count references of. A sender with more
+/// destinations than fit, or with very long names, pays for a look-up by name.
 struct DestinationCache {
-    /// Of each name the number that its end makes, so that most that differ need not be compared.
-    private var tags: [UInt64] = []
-    private var names: [ByteBuffer] = []
-    private var ids: [DestinationID] = []
+    private struct Row {
+        let id: DestinationID
+        let byteCount: Int
+        /// The name's last eight bytes, by which most that differ are told apart.
+        let end: UInt64
+        /// Those before them, eight to a word.
+        var begin = InlineArray<5, UInt64>(repeating: 0)
+
+        init(_ name: RawSpan, _ id: DestinationID) {
+            self.id = id
+            byteCount = name.byteCount
+            end = Self.end(of: name)
+            for index in begin.indices where 8 * index < byteCount - 8 {
+                begin[index] = name.word(at: 8 * index)
+            }
+        }
+
+        @inline(__always)
+        static func end(of name: RawSpan) -> UInt64 { name.word(at: max(0, name.byteCount - 8)) }
+
+        @inline(__always)
+        func isNamed(_ name: RawSpan, _ end: UInt64) -> Bool {
+            guard self.end == end, byteCount == name.byteCount else { return false }
+            var offset = 0
+            while offset < byteCount - 8 {
+                guard begin[offset >> 3] == name.word(at: offset) else { return false }
+                offset += 8
+            }
+            return true
+        }
+    }
+
+    /// Longer names are looked up each time.
+    private static let nameBytesMax = 48
+    private var rows: [Row] = []
     private var last = 0
     private var nextReplaced = 0
     private var noted: DestinationID?
@@ -21,19 +50,13 @@ struct DestinationCache {
     /// The destination of this name, if it was used before.
     @inline(__always)
     mutating func find(_ name: RawSpan) -> DestinationID? {
-        let tag = Self.tag(of: name)
-        if last < tags.count, tags[last] == tag, isSame(last, name) { return ids[last] }
-        for index in tags.indices where tags[index] == tag && isSame(index, name) {
+        let end = Row.end(of: name)
+        if last < rows.count, rows[last].isNamed(name, end) { return rows[last].id }
+        for index in rows.indices where rows[index].isNamed(name, end) {
             last = index
-            return ids[index]
+            return rows[index].id
         }
         return nil
-    }
-
-    @inline(__always)
-    private func isSame(_ index: Int, _ name: RawSpan) -> Bool {
-        let own = names[index]
-        return name.hasSameBytes(as: own.byteSpan)
     }
 
     mutating func removeAll() { self = DestinationCache() }
@@ -41,30 +64,20 @@ struct DestinationCache {
     /// Remembers a destination that was looked up, if it was the last time, too: a sender that goes
     /// through many of them would only push one out with the other.
     mutating func note(_ name: RawSpan, _ id: DestinationID) {
-        if noted == id { add(name, id) } else { noted = id }
+        if noted?.value == id.value { add(name, id) } else { noted = id }
     }
 
-    /// Remembers a destination; the name is copied.
+    /// Remembers a destination, unless its name is too long for that.
     mutating func add(_ name: RawSpan, _ id: DestinationID) {
-        var copy = ByteBuffer()
-        copy.writeBytes(name)
-        if names.count < Self.capacity {
-            last = names.count
-            tags.append(Self.tag(of: name))
-            names.append(copy)
-            ids.append(id)
+        guard name.byteCount <= Self.nameBytesMax else { return }
+        let row = Row(name, id)
+        if rows.count < Self.capacity {
+            last = rows.count
+            rows.append(row)
         } else {
             last = nextReplaced
             nextReplaced = (nextReplaced + 1) % Self.capacity
-            tags[last] = Self.tag(of: name)
-            names[last] = copy
-            ids[last] = id
+            rows[last] = row
         }
-    }
-
-    @inline(__always)
-    private static func tag(of name: RawSpan) -> UInt64 {
-        guard name.byteCount >= 8 else { return 0 }
-        return name.unsafeLoadUnaligned(fromByteOffset: name.byteCount - 8, as: UInt64.self)
     }
 }
