@@ -27,6 +27,8 @@ struct StompFrameScanner: Sendable {
     private var headersStart = 0
     /// Bytes of the headers before it hold no NUL.
     private var nulChecked = 0
+    /// Where the first content-length stands in the table, if there is one.
+    private var contentLengthRow = 0
     var layout = StompFrame.Layout()
 
     init(limits: StompLimits) {
@@ -97,10 +99,7 @@ struct StompFrameScanner: Sendable {
             guard let end = span.firstOffset(of: .lineFeed, in: position..<span.byteCount) else {
                 position = span.byteCount
                 try checkNul(span, upTo: position)
-                // One more than the limit, for the CR of the blank line.
-                guard position - headersStart <= limits.headerBytesMax + 1 else {
-                    throw .headersTooLarge(limit: limits.headerBytesMax)
-                }
+                guard position <= headersEndMax else { throw headersTooLarge }
                 return false
             }
             position = end + 1
@@ -110,10 +109,13 @@ struct StompFrameScanner: Sendable {
                 try checkNul(span, upTo: lineStart)
                 return true
             }
-            guard position - headersStart <= limits.headerBytesMax else {
-                throw .headersTooLarge(limit: limits.headerBytesMax)
+            do throws(StompError) {
+                try addHeader(span, line)
+            } catch {
+                // However the bytes are split, what is wrong first is told.
+                try checkNul(span, upTo: position)
+                throw error
             }
-            try addHeader(span, line)
             lineStart = position
         }
     }
@@ -123,11 +125,11 @@ struct StompFrameScanner: Sendable {
         _ span: RawSpan,
         _ line: Range<Int>
     ) throws(StompError) {
+        guard position - headersStart <= limits.headerBytesMax else { throw headersTooLarge }
         guard layout.headers.count < limits.headersMax else {
             throw .tooManyHeaders(limit: limits.headersMax)
         }
         guard let colon = span.firstOffset(of: .colon, in: line) else {
-            try checkNul(span, upTo: line.upperBound)
             throw .headerWithoutColon(line: layout.headers.count + 1)
         }
         guard colon > line.lowerBound else {
@@ -137,6 +139,9 @@ struct StompFrameScanner: Sendable {
         let hasBareColon =
             !name.isOwnedByBroker
             && span.firstOffset(of: .colon, in: colon + 1..<line.upperBound) != nil
+        if name == .contentLength, layout.names & name.bit == 0 {
+            contentLengthRow = layout.headers.count
+        }
         layout.headers.append(
             StompFrame.Header(
                 nameStart: UInt32(line.lowerBound),
@@ -149,10 +154,17 @@ struct StompFrameScanner: Sendable {
         layout.names |= name.bit
     }
 
+    /// One more than the limit, for the CR of the blank line.
+    private var headersEndMax: Int { headersStart + limits.headerBytesMax + 1 }
+
+    private var headersTooLarge: StompError { .headersTooLarge(limit: limits.headerBytesMax) }
+
     private mutating func checkNul(_ span: RawSpan, upTo end: Int) throws(StompError) {
         guard nulChecked < end else { return }
-        if span.firstOffset(of: 0, in: nulChecked..<end) != nil {
-            throw .nulInHeaders(line: layout.headers.count + 1)
+        if let nul = span.firstOffset(of: 0, in: nulChecked..<end) {
+            guard nul <= headersEndMax else { throw headersTooLarge }
+            let lines = (headersStart..<nul).count { span[byte: $0] == .lineFeed }
+            throw .nulInHeaders(line: lines + 1)
         }
         nulChecked = end
     }
@@ -202,9 +214,7 @@ struct StompFrameScanner: Sendable {
         _ span: RawSpan,
         _ version: StompVersion?
     ) throws(StompError) -> Int {
-        guard let header = layout.headers.first(where: { $0.name == .contentLength }) else {
-            return 0
-        }
+        let header = layout.headers[contentLengthRow]
         let isPadded = version == nil || version == .v10
         let range =
             isPadded ? StompFrame.trimmed(span, header.valueRange) : header.valueRange

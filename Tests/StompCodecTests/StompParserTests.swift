@@ -149,7 +149,9 @@ struct StompParserTests {
         Broken(text: "SEND\na:b\n\r\n\0", version: .v10, error: .headerWithoutColon(line: 2)),
         Broken(text: "SEND\na:b\n:c\n\n\0", version: .v12, error: .emptyHeaderName(line: 2)),
         Broken(text: "DISCONNECT\nreceipt:77\n\0", version: .v12, error: .nulInHeaders(line: 2)),
-        Broken(text: "SEND\na:\0\n\n\0", version: .v12, error: .nulInHeaders(line: 2)),
+        Broken(text: "SEND\na:\0\n\n\0", version: .v12, error: .nulInHeaders(line: 1)),
+        Broken(text: "SEND\na:\0\nb\n\n\0", version: .v12, error: .nulInHeaders(line: 1)),
+        Broken(text: "SEND\na:b\n\0c:\n\n\0", version: .v12, error: .nulInHeaders(line: 2)),
         Broken(
             text: "SEND\na:\\t\n\n\0",
             version: .v12,
@@ -266,6 +268,31 @@ struct StompParserTests {
         #expect(try parser.next(into: &frame) && parser.next(into: &frame))
         #expect(throws: StompError.self) { try parser.next(into: &frame) }
         #expect(frame.rawValue(.receipt) == ByteBuffer(string: "last"))
+    }
+
+    @Test("headers that are too large are that, whole, in pieces or with a NUL behind the limit")
+    func tooLargeInPieces() {
+        let limits = StompLimits(headerBytesMax: 64)
+        let error = StompError.headersTooLarge(limit: 64)
+        for count in 60...70 {
+            for end in ["", "\0", "\n", "\r\n", "\n\n\0"] {
+                let text = "SEND\na:" + String(repeating: "x", count: count - 3) + end
+                let whole = parse(text, limits: limits)
+                for size in 1...9 {
+                    let bytes = Array(text.utf8)
+                    let pieces = stride(from: 0, to: bytes.count, by: size).map {
+                        Array(bytes[$0..<min($0 + size, bytes.count)])
+                    }
+                    #expect(
+                        parse(pieces: pieces, limits: limits) == whole,
+                        "\(count) \(end) \(size)"
+                    )
+                }
+                // With the line's end `count` bytes, of which 64 are allowed; one more may be the CR of a blank line.
+                if count > 66 { #expect(whole.error == error, "\(count) \(end)") }
+                if count < 63 { #expect(whole.error != error, "\(count) \(end)") }
+            }
+        }
     }
 
     @Test("line ends alone are no frame")

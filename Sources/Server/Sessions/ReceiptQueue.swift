@@ -38,7 +38,7 @@ struct ReceiptQueue {
         count += 1
         idByteCount += id.byteCount
         let last = runs.count - 1
-        if last >= 0, runs[last].append == append {
+        if last >= 0, runs[last].append.value == append.value {
             runs[last].count += 1
             runs[last].idByteCount += id.byteCount
             runs[last].frameByteCount += bytes

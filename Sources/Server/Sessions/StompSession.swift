@@ -349,7 +349,7 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         if let number = delivery.number { unreportedThrough = max(unreportedThrough, number) }
         // A subscription that ended in this turn gets nothing more; the core took the message back.
         guard let index = subscriptions.index(of: delivery.subscription) else { return }
-        if subscriptions.entries[index].prefixDestination != delivery.destination {
+        if subscriptions.entries[index].prefixDestination?.value != delivery.destination.value {
             let prefix = serializer.messagePrefix(
                 subscription: subscriptions.entries[index].clientID,
                 destination: broker.name(of: delivery.destination)

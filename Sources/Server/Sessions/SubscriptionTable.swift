@@ -57,10 +57,10 @@ struct SubscriptionTable {
 
     /// Where a subscription stands now; nil if it has ended.
     mutating func index(of id: SubscriptionID) -> Int? {
-        if last < entries.count, entries[last].id == id { return last }
+        if last < entries.count, entries[last].id.value == id.value { return last }
         // Without one that ended it stands where its number says.
         let place = Int(truncatingIfNeeded: id.value &- 1)
-        if entries.indices.contains(place), entries[place].id == id {
+        if entries.indices.contains(place), entries[place].id.value == id.value {
             last = place
             return place
         }
