@@ -45,6 +45,7 @@ package final class BrokerLoop {
     private var changed: [any BrokerClient] = []
     private var flushing: [any BrokerClient] = []
     private var waiting: [any BrokerClient] = []
+    private var releasing: [any BrokerClient] = []
     private var effects = UniqueDeque<Effect>()
     private var isTurnOpen = false
     /// A receipt waits for what was appended in this turn.
@@ -213,7 +214,11 @@ package final class BrokerLoop {
             if case .durable(let append) = event { durable = max(durable, append) }
             broker.handle(event, now: now)
         }
-        waiting.removeAll { !$0.releaseReceipts(through: durable) }
+        swap(&waiting, &releasing)
+        for client in releasing where client.releaseReceipts(through: durable) {
+            waiting.append(client)
+        }
+        releasing.removeAll(keepingCapacity: true)
     }
 
     /// Takes changed settings, or throws and keeps the old ones.

@@ -34,12 +34,13 @@ package struct StompParser: Sendable {
     /// Bytes of an unfinished frame that the parser keeps.
     ///
     /// Its memory is at most twice that.
-    package var unfinishedByteCount: Int { isOwnCopy ? bytes.readableBytes : 0 }
+    package private(set) var unfinishedByteCount = 0
 
     /// Lets go of what was received; nothing more can be parsed in a sensible way.
     package mutating func discard() {
         bytes = ByteBuffer()
         isOwnCopy = false
+        unfinishedByteCount = 0
     }
 
     /// Takes in what was received; returns before looking at it.
@@ -47,9 +48,11 @@ package struct StompParser: Sendable {
         if bytes.readableBytes == 0 {
             bytes = received
             isOwnCopy = false
+            unfinishedByteCount = 0
         } else {
             keepRest()
             bytes.writeImmutableBuffer(received)
+            unfinishedByteCount = bytes.readableBytes
         }
     }
 
@@ -74,6 +77,7 @@ package struct StompParser: Sendable {
         }
         handOver(to: &frame, length: length)
         bytes.moveReaderIndex(forwardBy: length)
+        if isOwnCopy { unfinishedByteCount = bytes.readableBytes }
         return true
     }
 
@@ -133,16 +137,13 @@ package struct StompParser: Sendable {
 
     /// Copies an unfinished frame out of the receive buffer, which the connection wants back.
     private mutating func keepRest() {
-        guard bytes.readableBytes > 0 else {
-            bytes = ByteBuffer()
-            isOwnCopy = false
-            return
-        }
+        guard bytes.readableBytes > 0 else { return discard() }
         guard !isOwnCopy || bytes.readerIndex > 0 else { return }
         let expected = min(scanner.frameByteCount ?? 0, Self.reserveBytesMax)
         var copy = ByteBufferAllocator().buffer(capacity: max(bytes.readableBytes, expected))
         copy.writeImmutableBuffer(bytes)
         bytes = copy
         isOwnCopy = true
+        unfinishedByteCount = copy.readableBytes
     }
 }

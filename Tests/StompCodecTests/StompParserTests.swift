@@ -295,6 +295,24 @@ struct StompParserTests {
         }
     }
 
+    @Test("what is kept of an unfinished frame is counted, and nothing else")
+    func unfinished() throws {
+        var parser = StompParser(version: .v12)
+        var frame = StompFrame()
+        let text = Array("\n\nSEND\ncontent-length:3\n\nabc\0\n\nACK\nid:1-1\n\n\0SEND\n".utf8)
+        for size in 1...text.count {
+            for start in stride(from: 0, to: text.count, by: size) {
+                parser.feed(ByteBuffer(bytes: text[start..<min(start + size, text.count)]))
+                while try parser.next(into: &frame) {}
+                #expect(parser.unfinishedByteCount == parser.waitingByteCount, "\(size) \(start)")
+            }
+            #expect(parser.unfinishedByteCount == 5, "\(size)")
+            parser.discard()
+            #expect(parser.unfinishedByteCount == 0)
+            parser = StompParser(version: .v12)
+        }
+    }
+
     @Test("line ends alone are no frame")
     func heartBeats() {
         #expect(parse("\n\n\r\n\n") == Parsed())
