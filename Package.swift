@@ -192,7 +192,7 @@ let package = Package(
 if Context.environment["FUZZ"] != nil {
     let fuzzer = "-sanitize=fuzzer,address"
     for target in package.targets where target.name == "StompCodec" {
-        target.swiftSettings = strict + [.unsafeFlags([fuzzer])]
+        target.swiftSettings = strict + lifetimes + [.unsafeFlags([fuzzer])]
     }
     package.targets.append(
         .executableTarget(

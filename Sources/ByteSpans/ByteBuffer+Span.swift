@@ -21,7 +21,8 @@ extension ByteBuffer {
     /// True if the other buffer stands in the same memory, and ends in the same place with all of its
     /// readable bytes among those of this one.
     ///
-    /// Memory that two buffers hold is not written to, so these bytes are then the same.
+    /// What one buffer shows of memory that another one holds, too, is not written to, so these bytes are then the
+    /// same.
     @inlinable
     @inline(__always)
     public func isSame(as other: ByteBuffer) -> Bool {
@@ -29,5 +30,13 @@ extension ByteBuffer {
         let others = other.withVeryUnsafeBytes { $0 }
         return own.baseAddress == others.baseAddress && own.count == others.count
             && writerIndex == other.writerIndex && readerIndex <= other.readerIndex
+    }
+
+    /// Where its memory begins, to be compared only: it changes when the buffer had to leave memory that others
+    /// hold as well.
+    @inlinable
+    @inline(__always)
+    public var memoryAddress: UInt {
+        withVeryUnsafeBytes { UInt(bitPattern: $0.baseAddress) }
     }
 }

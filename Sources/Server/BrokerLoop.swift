@@ -279,7 +279,7 @@ package final class BrokerLoop {
 
     /// Ends a session in the core.
     func close(_ session: SessionID) {
-        routes[session.slot] = nil
+        if client(of: session) != nil { routes[session.slot] = nil }
         broker.closeSession(session, now: now)
     }
 

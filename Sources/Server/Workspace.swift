@@ -1,3 +1,4 @@
+import ByteSpans
 import NIOCore
 import StompCodec
 
@@ -22,12 +23,16 @@ final class Workspace {
 
     /// Takes a buffer back.
     ///
-    /// If somebody else still refers to it, because it waits for its socket, memory of its own takes its place.
-    func giveBack(_ output: inout ByteBuffer) {
-        guard outputs.count < Self.outputsMax, output.storageCapacity <= Self.outputBytesKept else {
-            return
-        }
+    /// False if somebody else still refers to it, because it waits for its socket: then new memory takes its
+    /// place.
+    @discardableResult
+    func giveBack(_ output: inout ByteBuffer) -> Bool {
+        let memory = output.memoryAddress
         output.clear(minimumCapacity: Self.outputBytesInitial)
-        outputs.append(output)
+        let isAlone = output.memoryAddress == memory
+        if outputs.count < Self.outputsMax, output.storageCapacity <= Self.outputBytesKept {
+            outputs.append(output)
+        }
+        return isAlone
     }
 }

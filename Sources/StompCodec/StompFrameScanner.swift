@@ -74,7 +74,7 @@ struct StompFrameScanner: Sendable {
         position = end ?? span.byteCount
         guard position <= StompCommand.byteCountMax, let end else {
             if position <= StompCommand.byteCountMax { return false }
-            throw .unknownCommand(Self.printable(span, 0..<min(position, 32)))
+            throw .unknownCommand(Self.printable(span, 0..<StompCommand.byteCountMax + 1))
         }
         let line = 0..<lineEnd(span, end, version)
         guard let command = StompCommand(span, line) else {
@@ -162,6 +162,7 @@ struct StompFrameScanner: Sendable {
     private mutating func checkNul(_ span: RawSpan, upTo end: Int) throws(StompError) {
         guard nulChecked < end else { return }
         if let nul = span.firstOffset(of: 0, in: nulChecked..<end) {
+            layout.keepHeaders(before: nul)
             guard nul <= headersEndMax else { throw headersTooLarge }
             let lines = (headersStart..<nul).count { span[byte: $0] == .lineFeed }
             throw .nulInHeaders(line: lines + 1)

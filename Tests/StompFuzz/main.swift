@@ -3,8 +3,8 @@ import NIOCore
 import StompCodec
 
 // A libFuzzer target, built only with FUZZ set (Tests/StompCodecTests/README.md). Each input is
-// parsed whole and in two pieces, for each version; the frames must be the same. What comes out is
-// stored and delivered, so that those paths see hostile bytes too.
+// parsed whole and in two pieces, for each version; the frames, with all that can be asked of them, and
+// the error must be the same. What comes out is stored and delivered, so that those paths see hostile bytes too.
 
 @_silgen_name("LLVMFuzzerRunDriver")
 func runFuzzer(
@@ -15,26 +15,29 @@ func runFuzzer(
 
 let limits = StompLimits(bodyBytesMax: 1000, headersMax: 10, headerBytesMax: 500)
 
-func frameCount(_ pieces: [ArraySlice<UInt8>], _ version: StompVersion?) -> Int {
+/// Everything that a session could see of some bytes.
+func seen(_ pieces: [ArraySlice<UInt8>], _ version: StompVersion?) -> [String] {
     var parser = StompParser(limits: limits, version: version)
     var frame = StompFrame()
-    var count = 0
+    var seen: [String] = []
     do throws(StompError) {
         for piece in pieces {
             parser.feed(ByteBuffer(bytes: piece))
-            while try parser.next(into: &frame) {
-                count += 1
-                use(frame)
-            }
+            while try parser.next(into: &frame) { seen.append(use(frame)) }
         }
     } catch {
-        return -count - 1
+        seen.append("\(error) \(frame.string(.receipt) ?? "")")
     }
-    return count
+    return seen
 }
 
-func use(_ frame: StompFrame) {
-    for name in StompHeaderName.allCases { _ = (frame.string(name), frame.integer(name)) }
+func use(_ frame: StompFrame) -> String {
+    var text = "\(frame.command)"
+    for name in StompHeaderName.allCases where frame.has(name) {
+        text += " \(name) \(frame.unescapedBytes(name) ?? [])"
+        text += " \(frame.integer(name) ?? 0) \(frame.valueSpan(name)?.byteCount ?? -1)"
+        text += " \(frame.rawValue(name).map { Array(buffer: $0) } ?? [])"
+    }
     var scratch = ByteBuffer()
     let block = frame.canonicalBlock(using: &scratch)
     for version in StompVersion.allCases {
@@ -48,14 +51,16 @@ func use(_ frame: StompFrame) {
             redeliveries: 1
         )
         serializer.writeMessage(head, headers: block, body: frame.body, into: &out)
+        text += " \(Array(buffer: out))"
     }
+    return text
 }
 
 func test(_ bytes: [UInt8]) {
     let cut = bytes.isEmpty ? 0 : Int(bytes[0]) % bytes.count
     for version in StompVersion.allCases + [nil] as [StompVersion?] {
-        let whole = frameCount([bytes[...]], version)
-        let split = frameCount([bytes[..<cut], bytes[cut...]], version)
+        let whole = seen([bytes[...]], version)
+        let split = seen([bytes[..<cut], bytes[cut...]], version)
         precondition(whole == split, "the split at \(cut) changes \(whole) to \(split)")
     }
 }

@@ -3,23 +3,29 @@ import ByteSpans
 
 /// The destinations that a connection sent to last, by the bytes of their names.
 ///
-/// A hit costs a comparison of words: no String, no hash, nothing to count references of. A sender with more
-/// destinations than fit, or with very long names, pays for a look-up by name.
+/// A hit costs a comparison of words: no String, no hash, and for short names nothing to count references of. A
+/// sender with more destinations than fit pays for a look-up by name.
 struct DestinationCache {
     private struct Row {
         let id: DestinationID
         let byteCount: Int
         /// The name's last eight bytes, by which most that differ are told apart.
         let end: UInt64
-        /// Those before them, eight to a word.
+        /// Those before them, eight to a word, and what is left of a long name.
         var begin = InlineArray<5, UInt64>(repeating: 0)
+        var rest: [UInt64] = []
 
         init(_ name: RawSpan, _ id: DestinationID) {
             self.id = id
             byteCount = name.byteCount
             end = Self.end(of: name)
-            for index in begin.indices where 8 * index < byteCount - 8 {
-                begin[index] = name.word(at: 8 * index)
+            for offset in stride(from: 0, to: byteCount - 8, by: 8) {
+                let word = name.word(at: offset)
+                if offset >> 3 < begin.count {
+                    begin[offset >> 3] = word
+                } else {
+                    rest.append(word)
+                }
             }
         }
 
@@ -31,15 +37,14 @@ struct DestinationCache {
             guard self.end == end, byteCount == name.byteCount else { return false }
             var offset = 0
             while offset < byteCount - 8 {
-                guard begin[offset >> 3] == name.word(at: offset) else { return false }
+                let index = offset >> 3
+                let own = index < begin.count ? begin[index] : rest[index - begin.count]
+                guard own == name.word(at: offset) else { return false }
                 offset += 8
             }
             return true
         }
     }
-
-    /// Longer names are looked up each time.
-    private static let nameBytesMax = 48
     private var rows: [Row] = []
     private var last = 0
     private var nextReplaced = 0
@@ -67,9 +72,8 @@ struct DestinationCache {
         if noted?.value == id.value { add(name, id) } else { noted = id }
     }
 
-    /// Remembers a destination, unless its name is too long for that.
+    /// Remembers a destination.
     mutating func add(_ name: RawSpan, _ id: DestinationID) {
-        guard name.byteCount <= Self.nameBytesMax else { return }
         let row = Row(name, id)
         if rows.count < Self.capacity {
             last = rows.count

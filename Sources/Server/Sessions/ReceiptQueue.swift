@@ -8,7 +8,8 @@ import StompCodec
 ///
 /// A receipt is given when its append is durable and all receipts before it were given.
 struct ReceiptQueue {
-    /// Receipts one behind the other that wait for the same append: mostly those of a turn.
+    /// Receipts one behind the other that wait for the same append, or for earlier ones as well: mostly those of
+    /// a turn.
     private struct Run {
         let append: AppendID
         var count: Int
@@ -26,7 +27,7 @@ struct ReceiptQueue {
     /// Consumed bytes of `frames` that are worth a copy of the rest.
     private static let bytesDiscarded = 32 << 10
     /// What a connection that waits for nothing keeps at most.
-    private static let bytesKept = 16 << 10
+    private static let bytesKept = 8 << 10
 
     var isEmpty: Bool { count == 0 }
 
@@ -38,7 +39,8 @@ struct ReceiptQueue {
         count += 1
         idByteCount += id.byteCount
         let last = runs.count - 1
-        if last >= 0, runs[last].append.value == append.value {
+        // One that could be given sooner waits for those before it all the same.
+        if last >= 0, append.value <= runs[last].append.value {
             runs[last].count += 1
             runs[last].idByteCount += id.byteCount
             runs[last].frameByteCount += bytes

@@ -83,6 +83,8 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     private var output = ByteBuffer()
     private var isChanged = false
     private var isFlushing = false
+    /// Something that was written waits for the socket, as far as is known.
+    private var isBehind = false
     private var receipts = ReceiptQueue()
     /// Deliveries in `output`, to be reported once they are in the socket.
     private var unreportedBytes = 0
@@ -116,6 +118,8 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     /// Long enough for the event loop to look at its sockets.
     private static let turnPause = TimeAmount.microseconds(20)
 
+    /// Memory that one output may take beyond eight times its bytes.
+    private static let wastedBytesMax = 8 << 10
     /// Smaller bodies are cheaper to copy than to write apart.
     private static let sharedBodyBytesMin = 64 << 10
 
@@ -314,15 +318,35 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
         var output = ByteBuffer()
         swap(&output, &self.output)
         guard let context else { return }
+        let isCopied = wastesMemory(output)
         isFlushing = true
+        writeOut(isCopied ? output.compacted() : output, context)
+        isFlushing = false
+        let isAlone = workspace.giveBack(&output)
+        if isBehind {
+            isBehind = context.bufferedByteCount > 0
+        } else if !isCopied {
+            isBehind = !isAlone
+        }
+        if state == .draining, receipts.isEmpty, handshake == nil { finish(context) }
+    }
+
+    /// True if what is to be written fills so little of its memory that it must not wait in there for a socket.
+    ///
+    /// Outputs are used again, so a few bytes may stand in much memory; the channel counts bytes. Of a client that
+    /// is behind, and may be so with thousands of small writes, each takes what it needs.
+    private func wastesMemory(_ output: ByteBuffer) -> Bool {
+        let bytes = output.readableBytes
+        return output.storageCapacity
+            > (isBehind ? 2 * bytes + 64 : 8 * bytes + Self.wastedBytesMax)
+    }
+
+    private func writeOut(_ output: ByteBuffer, _ context: ChannelHandlerContext) {
         if unreportedBytes > 0 || unreportedThrough != nil {
             flushDeliveries(output, context)
         } else if output.readableBytes > 0 {
             context.writeAndFlush(wrapOutboundOut(output), promise: nil)
         }
-        isFlushing = false
-        if !pause.contains(.outbound) { workspace.giveBack(&output) }
-        if state == .draining, receipts.isEmpty, handshake == nil { finish(context) }
     }
 
     /// Writes the output, and tells the core of the deliveries in it once they are in the socket,
@@ -386,9 +410,10 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
             bodyByteCount: message.body.readableBytes,
             into: &output
         )
-        context.write(wrapOutboundOut(output), promise: nil)
+        let isCopied = wastesMemory(output)
+        context.write(wrapOutboundOut(isCopied ? output.compacted() : output), promise: nil)
         context.write(wrapOutboundOut(message.body), promise: nil)
-        output = workspace.takeOutput()
+        if isCopied { output.clear() } else { output = workspace.takeOutput() }
         serializer.writeMessageEnd(into: &output)
     }
 
@@ -627,4 +652,13 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
 private func max(_ left: DeliveryNumber?, _ right: DeliveryNumber) -> DeliveryNumber {
     guard let left, left > right else { return right }
     return left
+}
+
+extension ByteBuffer {
+    /// The same bytes in memory of their own, as large as they need.
+    fileprivate func compacted() -> ByteBuffer {
+        var copy = ByteBufferAllocator().buffer(capacity: readableBytes)
+        copy.writeImmutableBuffer(self)
+        return copy
+    }
 }

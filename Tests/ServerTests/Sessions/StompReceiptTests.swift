@@ -117,6 +117,26 @@ struct StompReceiptTests {
         }
     }
 
+    @Test("a receipt that need not wait for the disk waits for those before it")
+    func behindOthers() {
+        var queue = ReceiptQueue()
+        var out = ByteBuffer()
+        let serializer = StompSerializer(version: .v12)
+        let appends: [AppendID] = [
+            AppendID(1), .none, AppendID(2), .none, AppendID(1), AppendID(3),
+        ]
+        for (number, append) in appends.enumerated() {
+            queue.append(ByteBuffer(string: "\(number)").byteSpan, when: append, by: serializer)
+        }
+        for (durable, count) in [(0, 0), (1, 2), (2, 5), (3, 6)] {
+            #expect(queue.isReady(AppendID(UInt64(durable))) == (durable > 0))
+            queue.release(through: AppendID(UInt64(durable)), into: &out)
+            #expect(queue.count == 6 - count && queue.idByteCount == 6 - count)
+            let expected = (0..<count).map { "RECEIPT\nreceipt-id:\($0)\n\n\0\n" }
+            #expect(String(buffer: out) == expected.joined())
+        }
+    }
+
     @Test("receipts keep their order and ids through many releases")
     func queue() {
         var queue = ReceiptQueue()

@@ -1,5 +1,6 @@
 import Base
 import Broker
+import ByteSpans
 import Logging
 import NIOCore
 import NIOEmbedded
@@ -129,5 +130,88 @@ import Testing
         eventLoop.run()
         #expect(try received(client).contains("bye"))
         try end(client)
+    }
+
+    @Test("a few bytes that wait for a client do not keep the memory of somebody's large output")
+    func smallOutputs() throws {
+        let client = try client()
+        for _ in 0..<8 {
+            var large = ByteBufferAllocator().buffer(capacity: 200 << 10)
+            large.writeString("large")
+            #expect(loop.workspace.giveBack(&large))
+        }
+        for number in 0..<20 {
+            let command = number % 2 == 0 ? "BEGIN" : "ABORT"
+            try client.writeInbound(
+                ByteBuffer(string: "\(command)\ntransaction:t\nreceipt:\(number)\n\n\0")
+            )
+            eventLoop.run()
+        }
+        var count = 0
+        while let part = try client.readOutbound(as: ByteBuffer.self) {
+            #expect(part.storageCapacity <= 8 * part.readableBytes + 8192)
+            #expect(String(buffer: part) == "RECEIPT\nreceipt-id:\(count)\n\n\0\n")
+            count += 1
+        }
+        #expect(count == 20)
+        try end(client)
+    }
+
+    @Test("an output comes back empty, and with memory of its own if somebody holds it")
+    func outputs() {
+        let workspace = Workspace()
+        var output = workspace.takeOutput()
+        output.writeString(String(repeating: "x", count: 5000))
+        let capacity = output.storageCapacity
+        #expect(workspace.giveBack(&output))
+        output = workspace.takeOutput()
+        #expect(output.readableBytes == 0 && output.storageCapacity == capacity)
+        output.writeString("held")
+        let held = output
+        #expect(!workspace.giveBack(&output))
+        var next = workspace.takeOutput()
+        next.writeString("next")
+        #expect(held == ByteBuffer(string: "held"))
+        #expect(next.storageCapacity < capacity)
+    }
+
+    @Test("a sender's destinations are told apart by every byte of their names, however long")
+    func cachedNames() {
+        var cache = DestinationCache()
+        func find(_ name: String) -> UInt64? { cache.find(name.utf8.span.bytes)?.value }
+        for count in [0, 1, 7, 8, 9, 15, 16, 17, 39, 40, 41, 47, 48, 49, 56, 57, 255] {
+            cache.removeAll()
+            let name = String(repeating: "a", count: count)
+            cache.add(name.utf8.span.bytes, DestinationID(UInt64(count)))
+            #expect(find(name) == UInt64(count))
+            #expect(find(name + "a") == nil)
+            for place in 0..<count {
+                var other = Array(name.utf8)
+                other[place] = UInt8(ascii: "b")
+                #expect(cache.find(other.span.bytes) == nil, "\(count) \(place)")
+                other.remove(at: place)
+                #expect(cache.find(other.span.bytes) == nil, "\(count) \(place)")
+            }
+        }
+        cache.removeAll()
+        let names = (0..<9).map { "/queue/\($0)" }
+        for (number, name) in names.enumerated() {
+            cache.add(name.utf8.span.bytes, DestinationID(UInt64(number)))
+        }
+        #expect(find(names[0]) == nil)
+        for number in 1..<9 { #expect(find(names[number]) == UInt64(number)) }
+    }
+
+    @Test("buffers are the same only in the same memory, at the same end")
+    func sameBuffers() throws {
+        let bytes = ByteBuffer(string: "0123456789")
+        var rest = bytes
+        rest.moveReaderIndex(forwardBy: 4)
+        #expect(bytes.isSame(as: bytes) && bytes.isSame(as: rest) && !rest.isSame(as: bytes))
+        #expect(!bytes.isSame(as: ByteBuffer(string: "0123456789")))
+        #expect(!bytes.isSame(as: try #require(bytes.getSlice(at: 0, length: 9))))
+        var longer = bytes
+        longer.writeString("x")
+        #expect(!bytes.isSame(as: longer) && bytes.memoryAddress != longer.memoryAddress)
     }
 }
