@@ -116,6 +116,7 @@ package final class StompListener: Sendable {
                 handshake: setup.tls == nil ? request : .tls
             )
             if let tls = setup.tls {
+                try handlers.addHandler(FittingHandler())
                 try handlers.addHandler(NIOSSLServerHandler(context: tls))
                 try handlers.addHandler(TLSWatcher(session, next: request))
             }

@@ -35,7 +35,7 @@ package struct StompFrame: Sendable {
         /// A carriage return stands somewhere in the headers, in a line end or elsewhere.
         var hasCarriageReturn = false
 
-        /// Forgets the lines from an offset on.
+        /// Forgets the line that an offset stands in, and those behind it.
         mutating func keepHeaders(before end: Int) {
             let kept = headers.prefix { Int($0.valueEnd) < end }
             headers.removeAll()

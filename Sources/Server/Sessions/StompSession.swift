@@ -83,7 +83,8 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     private var output = ByteBuffer()
     private var isChanged = false
     private var isFlushing = false
-    /// Something that was written waits for the socket, as far as is known.
+    /// Something that was written waits for the socket, as far as is known; with TLS nothing is, for what waits
+    /// is not what was written (`FittingHandler`).
     private var isBehind = false
     private var receipts = ReceiptQueue()
     /// Deliveries in `output`, to be reported once they are in the socket.
@@ -336,9 +337,9 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
     /// Outputs are used again, so a few bytes may stand in much memory; the channel counts bytes. Of a client that
     /// is behind, and may be so with thousands of small writes, each takes what it needs.
     private func wastesMemory(_ output: ByteBuffer) -> Bool {
-        let bytes = output.readableBytes
-        return output.storageCapacity
-            > (isBehind ? 2 * bytes + 64 : 8 * bytes + Self.wastedBytesMax)
+        isBehind
+            ? output.wastesMemory(factor: 2, beyond: 64)
+            : output.wastesMemory(factor: 8, beyond: Self.wastedBytesMax)
     }
 
     private func writeOut(_ output: ByteBuffer, _ context: ChannelHandlerContext) {
@@ -652,13 +653,4 @@ final class StompSession: ChannelInboundHandler, BrokerClient, FrameReceiver {
 private func max(_ left: DeliveryNumber?, _ right: DeliveryNumber) -> DeliveryNumber {
     guard let left, left > right else { return right }
     return left
-}
-
-extension ByteBuffer {
-    /// The same bytes in memory of their own, as large as they need.
-    fileprivate func compacted() -> ByteBuffer {
-        var copy = ByteBufferAllocator().buffer(capacity: readableBytes)
-        copy.writeImmutableBuffer(self)
-        return copy
-    }
 }

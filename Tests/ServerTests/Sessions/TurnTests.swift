@@ -157,6 +157,21 @@ import Testing
         try end(client)
     }
 
+    @Test("what TLS hands on in a large buffer waits for the socket in a small one")
+    func fitted() throws {
+        let channel = EmbeddedChannel(handler: FittingHandler(), loop: eventLoop)
+        for count in [1, 50, 8000, 9000] {
+            var bytes = ByteBufferAllocator().buffer(capacity: 16 << 10)
+            bytes.writeRepeatingByte(UInt8(ascii: "x"), count: count)
+            try channel.writeOutbound(bytes)
+            let sent = try #require(try channel.readOutbound(as: ByteBuffer.self))
+            #expect(sent == bytes)
+            #expect(sent.storageCapacity <= 2 * max(count, 64) + 64)
+            #expect((sent.memoryAddress == bytes.memoryAddress) == (count == 9000))
+        }
+        try end(channel)
+    }
+
     @Test("an output comes back empty, and with memory of its own if somebody holds it")
     func outputs() {
         let workspace = Workspace()
