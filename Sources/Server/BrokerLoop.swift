@@ -270,7 +270,7 @@ package final class BrokerLoop {
 
     /// The connection of a session; nil once that was closed.
     @inline(__always)
-    private func client(of session: SessionID) -> (any BrokerClient)? {
+    func client(of session: SessionID) -> (any BrokerClient)? {
         guard session.slot < routes.count, let route = routes[session.slot],
             route.session.value == session.value
         else { return nil }

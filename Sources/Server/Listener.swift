@@ -97,7 +97,7 @@ package final class StompListener: Sendable {
     /// Puts the handlers of each new connection together.
     ///
     /// Confinement: broker loop.
-    private final class ConnectionStart {
+    final class ConnectionStart {
         private let loop: BrokerLoop
         private let setup: ListenerSetup
 

@@ -37,20 +37,6 @@ extension RawSpan {
             return memcmp(base + range.lowerBound, text.utf8Start, range.count) == 0
         }
     }
-
-    /// True if both spans hold the same bytes.
-    @inline(__always)
-    package func hasSameBytes(as other: borrowing RawSpan) -> Bool {
-        guard byteCount == other.byteCount else { return false }
-        return withUnsafeBytes { left in
-            other.withUnsafeBytes { right in
-                guard let leftBase = left.baseAddress, let rightBase = right.baseAddress else {
-                    return left.count == right.count
-                }
-                return memcmp(leftBase, rightBase, left.count) == 0
-            }
-        }
-    }
 }
 
 /// Writes forward into memory that was reserved before.

@@ -171,13 +171,6 @@ package struct StompFrame: Sendable {
         return span.equals(text, in: range)
     }
 
-    /// True if a header's value as it was received has the bytes of `other`.
-    @inline(__always)
-    package func value(_ name: StompHeaderName, hasBytesOf other: ByteBuffer) -> Bool {
-        guard let range = header(name)?.valueRange else { return false }
-        return span.extracting(range).hasSameBytes(as: other.byteSpan)
-    }
-
     /// True if backslashes in this frame's headers begin escapes.
     var isEscaped: Bool {
         guard let version else { return false }

@@ -33,7 +33,7 @@ package struct StompParser: Sendable {
 
     /// Bytes of an unfinished frame that the parser keeps.
     ///
-    /// Its memory is at most twice that.
+    /// Its memory is at most twice that. Kept, for other modules would copy the parser to have it computed.
     package private(set) var unfinishedByteCount = 0
 
     /// Lets go of what was received; nothing more can be parsed in a sensible way.

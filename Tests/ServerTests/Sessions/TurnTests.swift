@@ -4,6 +4,7 @@ import ByteSpans
 import Logging
 import NIOCore
 import NIOEmbedded
+import NIOSSL
 import Testing
 
 @testable import Server
@@ -170,6 +171,39 @@ import Testing
             #expect((sent.memoryAddress == bytes.memoryAddress) == (count == 9000))
         }
         try end(channel)
+    }
+
+    @Test(
+        "with TLS, and only then, what is encrypted passes the handler that fits it",
+        arguments: [true, false]
+    )
+    func fittedPipeline(hasTLS: Bool) throws {
+        let tls = try hasTLS ? NIOSSLContext(configuration: .makeClientConfiguration()) : nil
+        let live = ListenerSetup.Live(tls: tls, origins: OriginRule([]))
+        let channel = EmbeddedChannel(loop: eventLoop)
+        try StompListener.ConnectionStart(loop, ListenerSetup(protocol: .stomp, live))
+            .addHandlers(to: channel)
+        let order = channel.pipeline.debugDescription
+        let fitting = order.firstRange(of: "FittingHandler")
+        let library = order.firstRange(of: "NIOSSLServerHandler")
+        #expect((fitting != nil) == hasTLS && (library != nil) == hasTLS)
+        // The socket stands first.
+        if let fitting, let library { #expect(fitting.lowerBound < library.lowerBound, "\(order)") }
+        try end(channel)
+    }
+
+    @Test("a session that took the place of another one gets nothing that was meant for that")
+    func routes() {
+        let clients = (0..<2).map { _ in StompSession(loop: loop, options: StompSessionOptions()) }
+        let ids = [SessionID(5), SessionID(1 << 32 | 5)]
+        #expect(loop.client(of: ids[0]) == nil)
+        loop.route(ids[0], to: clients[0])
+        #expect(loop.client(of: ids[0]) === clients[0] && loop.client(of: ids[1]) == nil)
+        loop.close(ids[0])
+        #expect(loop.client(of: ids[0]) == nil)
+        loop.route(ids[1], to: clients[1])
+        loop.close(ids[0])
+        #expect(loop.client(of: ids[0]) == nil && loop.client(of: ids[1]) === clients[1])
     }
 
     @Test("an output comes back empty, and with memory of its own if somebody holds it")
