@@ -60,6 +60,7 @@ let package = Package(
     ],
     targets: [
         .target(name: "CChecksum"),
+        .target(name: "CLineMarks"),
         .target(name: "CRing"),
         .target(name: "CCrypt", linkerSettings: [.linkedLibrary("crypt")]),
         .systemLibrary(
@@ -91,7 +92,7 @@ let package = Package(
         ),
         .target(
             name: "StompCodec",
-            dependencies: ["Base", "ByteSpans", nioCore],
+            dependencies: ["Base", "ByteSpans", "CLineMarks", nioCore],
             swiftSettings: strict + uncheckedInRelease + lifetimes
         ),
         .target(

@@ -1,3 +1,4 @@
+import CLineMarks
 import Glibc
 import NIOCore
 
@@ -36,6 +37,33 @@ extension RawSpan {
             guard let base = bytes.baseAddress else { return range.isEmpty }
             return memcmp(base + range.lowerBound, text.utf8Start, range.count) == 0
         }
+    }
+}
+
+/// Where up to 64 bytes hold what the structure of header lines depends on: the lowest bit stands for the
+/// first of them.
+struct LineMarks {
+    /// Line feeds, colons and NULs.
+    var stops: UInt64
+    /// Backslashes and carriage returns.
+    let specials: UInt64
+    /// Bytes that were looked at.
+    let count: Int
+
+    /// Looks at the bytes from `offset` on, of which there must be one.
+    @inline(__always)
+    init(_ span: RawSpan, at offset: Int) {
+        precondition(offset >= 0 && offset < span.byteCount)
+        let left = span.byteCount - offset
+        let marks = span.withUnsafeBytes { bytes in
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            return left >= 64
+                ? radiator_line_marks(rest.baseAddress)
+                : radiator_line_marks_of(rest.baseAddress, left)
+        }
+        stops = marks.stops
+        specials = marks.specials
+        count = min(left, 64)
     }
 }
 

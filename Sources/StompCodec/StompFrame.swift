@@ -35,17 +35,6 @@ package struct StompFrame: Sendable {
         /// A carriage return stands somewhere in the headers, in a line end or elsewhere.
         var hasCarriageReturn = false
 
-        /// Forgets the line that an offset stands in, and those behind it.
-        mutating func keepHeaders(before end: Int) {
-            let kept = headers.prefix { Int($0.valueEnd) < end }
-            headers.removeAll()
-            names = 0
-            for header in kept {
-                headers.append(header)
-                names |= header.name.bit
-            }
-        }
-
         mutating func reset() {
             headers.removeAll()
             names = 0

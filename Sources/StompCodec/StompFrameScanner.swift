@@ -15,7 +15,8 @@
 /// Finds the parts of one frame in bytes that may arrive in any pieces.
 ///
 /// Call `scan` with all bytes from the frame's first on, again whenever there are more; no byte is
-/// looked at twice while searching. Pure: the same bytes give the same result, however split.
+/// looked at twice while searching. Header lines are searched 64 bytes at a time for all that matters in
+/// them, so that what is wrong first is told. Pure: the same bytes give the same result, however split.
 struct StompFrameScanner: Sendable {
     private enum Phase: Sendable { case command, headers, bodyOfLength, bodyToNul }
 
@@ -25,8 +26,11 @@ struct StompFrameScanner: Sendable {
     private var position = 0
     private var lineStart = 0
     private var headersStart = 0
-    /// Bytes of the headers before it hold no NUL.
-    private var nulChecked = 0
+    /// The first colon of the line that begins at `lineStart`; 0 = none yet, for there the command stands.
+    private var colon = 0
+    private var hasSecondColon = false
+    /// A backslash or carriage return stands among the headers, or in their blank line.
+    private var hasSpecials = false
     /// Where the first content-length stands in the table, if there is one.
     private var contentLengthRow = 0
     var layout = StompFrame.Layout()
@@ -48,6 +52,9 @@ struct StompFrameScanner: Sendable {
         phase = .command
         position = 0
         lineStart = 0
+        colon = 0
+        hasSecondColon = false
+        hasSpecials = false
         layout.reset()
     }
 
@@ -84,7 +91,6 @@ struct StompFrameScanner: Sendable {
         position = end + 1
         lineStart = position
         headersStart = position
-        nulChecked = position
         phase = .headers
         return true
     }
@@ -95,50 +101,51 @@ struct StompFrameScanner: Sendable {
         _ span: RawSpan,
         _ version: StompVersion?
     ) throws(StompError) -> Bool {
-        while true {
-            guard let end = span.firstOffset(of: .lineFeed, in: position..<span.byteCount) else {
-                position = span.byteCount
-                try checkNul(span, upTo: position)
-                guard position <= headersEndMax else { throw headersTooLarge }
-                return false
+        while position < span.byteCount {
+            let marks = LineMarks(span, at: position)
+            var stops = marks.stops
+            while stops != 0 {
+                let place = stops.trailingZeroBitCount
+                stops &= stops &- 1
+                let offset = position + place
+                switch span[byte: offset] {
+                case .colon:
+                    if colon == 0 { colon = offset } else { hasSecondColon = true }
+                case .lineFeed:
+                    let line = lineStart..<lineEnd(span, offset, version)
+                    lineStart = offset + 1
+                    if line.isEmpty {
+                        layout.headersEnd = line.lowerBound
+                        hasSpecials = hasSpecials || marks.specials & ((1 << place) &- 1) != 0
+                        position = lineStart
+                        return true
+                    }
+                    try addHeader(span, line)
+                default: throw nulInHeaders(at: offset)
+                }
             }
-            position = end + 1
-            let line = lineStart..<lineEnd(span, end, version)
-            if line.isEmpty {
-                layout.headersEnd = lineStart
-                try checkNul(span, upTo: lineStart)
-                return true
-            }
-            do throws(StompError) {
-                try addHeader(span, line)
-            } catch {
-                // However the bytes are split, what is wrong first is told.
-                try checkNul(span, upTo: position)
-                throw error
-            }
-            lineStart = position
+            hasSpecials = hasSpecials || marks.specials != 0
+            position += marks.count
         }
+        guard position <= headersEndMax else { throw headersTooLarge }
+        return false
     }
 
+    /// Adds the line that ends before `lineStart`.
     @inline(__always)
     private mutating func addHeader(
         _ span: RawSpan,
         _ line: Range<Int>
     ) throws(StompError) {
-        guard position - headersStart <= limits.headerBytesMax else { throw headersTooLarge }
+        guard lineStart - headersStart <= limits.headerBytesMax else { throw headersTooLarge }
         guard layout.headers.count < limits.headersMax else {
             throw .tooManyHeaders(limit: limits.headersMax)
         }
-        guard let colon = span.firstOffset(of: .colon, in: line) else {
-            throw .headerWithoutColon(line: layout.headers.count + 1)
-        }
+        guard colon > 0 else { throw .headerWithoutColon(line: layout.headers.count + 1) }
         guard colon > line.lowerBound else {
             throw .emptyHeaderName(line: layout.headers.count + 1)
         }
         let name = StompHeaderName(span, line.lowerBound..<colon)
-        let hasBareColon =
-            !name.isOwnedByBroker
-            && span.firstOffset(of: .colon, in: colon + 1..<line.upperBound) != nil
         if name == .contentLength, layout.names & name.bit == 0 {
             contentLengthRow = layout.headers.count
         }
@@ -148,10 +155,12 @@ struct StompFrameScanner: Sendable {
                 nameEnd: UInt32(colon),
                 valueEnd: UInt32(line.upperBound),
                 name: name,
-                hasBareColon: hasBareColon
+                hasBareColon: hasSecondColon && !name.isOwnedByBroker
             )
         )
         layout.names |= name.bit
+        colon = 0
+        hasSecondColon = false
     }
 
     /// One more than the limit, for the CR of the blank line.
@@ -159,15 +168,8 @@ struct StompFrameScanner: Sendable {
 
     private var headersTooLarge: StompError { .headersTooLarge(limit: limits.headerBytesMax) }
 
-    private mutating func checkNul(_ span: RawSpan, upTo end: Int) throws(StompError) {
-        guard nulChecked < end else { return }
-        if let nul = span.firstOffset(of: 0, in: nulChecked..<end) {
-            layout.keepHeaders(before: nul)
-            guard nul <= headersEndMax else { throw headersTooLarge }
-            let lines = (headersStart..<nul).count { span[byte: $0] == .lineFeed }
-            throw .nulInHeaders(line: lines + 1)
-        }
-        nulChecked = end
+    private func nulInHeaders(at offset: Int) -> StompError {
+        offset <= headersEndMax ? .nulInHeaders(line: layout.headers.count + 1) : headersTooLarge
     }
 
     /// The end of a line without its CR, where a CR belongs to the line end.
@@ -182,9 +184,11 @@ struct StompFrameScanner: Sendable {
     // MARK: Body
 
     private mutating func beginBody(_ span: RawSpan, _ version: StompVersion?) throws(StompError) {
-        let headers = headersStart..<layout.headersEnd
-        layout.hasBackslash = span.firstOffset(of: .backslash, in: headers) != nil
-        layout.hasCarriageReturn = span.firstOffset(of: .carriageReturn, in: headers) != nil
+        if hasSpecials {
+            let headers = headersStart..<layout.headersEnd
+            layout.hasBackslash = span.firstOffset(of: .backslash, in: headers) != nil
+            layout.hasCarriageReturn = span.firstOffset(of: .carriageReturn, in: headers) != nil
+        }
         if layout.hasBackslash, let version, version > .v10, !layout.command.isNeverEscaped {
             try checkEscapes(span, version)
         }
