@@ -37,10 +37,13 @@ private final class DirectBroker {
     private let sender: SessionID
     private let consumer: SessionID
     private let names: [[UInt8]]
-    private let message = Message(
-        headers: ByteBuffer(bytes: Sample.headers),
-        body: ByteBuffer(bytes: Sample.body)
-    )
+    /// In one piece of memory, as it is received.
+    private let message: Message = {
+        var received = ByteBuffer(bytes: Sample.headers)
+        received.writeBytes(Sample.body)
+        let headers = received.readSlice(length: Sample.headers.count)
+        return Message(headers: headers ?? ByteBuffer(), body: received.slice())
+    }()
     // Empty between calls.
     private var notices: [StoreNotice] = []
     private var effects = UniqueDeque<Effect>()

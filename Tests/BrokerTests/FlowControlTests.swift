@@ -32,9 +32,10 @@ struct FlowControlTests {
         behaviour.laterFetchOneIn = 1
         let broker = try BrokerHarness(behaviour)
         let client = try broker.connect()
+        // Nobody waits for them yet, so they are read, and together.
+        try broker.send(client, "/queue/Q1", "M1", "M2")
         try broker.subscribe(client, "/queue/Q1", .cumulative)
         try broker.subscribe(client, "/queue/Q2", .cumulative)
-        try broker.send(client, "/queue/Q1", "M1", "M2")
         #expect(broker.received(client) == ["M1"])
         try broker.send(client, "/queue/Q2", "M3")
         try broker.ack(client, "M1")

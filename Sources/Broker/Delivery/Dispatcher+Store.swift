@@ -119,15 +119,76 @@ extension Dispatcher {
         coveredBy append: AppendID
     ) {
         noteDue(due, of: sequence, in: queue)
-        if queue.appended(sequence, coveredBy: append) { awaited.append((append, queue)) }
+        guard queue.appended(sequence, coveredBy: append) else { return }
+        awaited.append(AwaitedEntries(append: append, queue: queue))
+    }
+
+    /// Notes an entry that the store took, the only one of a message, which is kept at hand if somebody waits
+    /// for it.
+    @inline(__always)
+    func appended(
+        _ sequence: EntrySequence,
+        to queue: Queue,
+        coveredBy append: AppendID,
+        _ message: Message
+    ) {
+        let time = now.wall.milliseconds
+        noteDue(queue.due(expires: message.expires, time: time), of: sequence, in: queue)
+        if queue.appended(sequence, coveredBy: append) {
+            awaited.append(AwaitedEntries(append: append, queue: queue))
+        }
+        let last = awaited.count - 1
+        // From a queue that drops messages this one may be gone when its turn comes. From others nothing goes
+        // that is not durable.
+        guard last >= 0, awaited[last].queue === queue, !queue.dropsOldest,
+            awaited[last].atHandCount < queue.atHandMax, !queue.waiting.isEmpty
+        else { return }
+        if messagesAtHand.keep(message, sequence, at: time) { awaited[last].atHandCount += 1 }
     }
 
     func becameDurable(upTo append: AppendID) {
         guard failure == nil else { return }
         while !awaited.isEmpty, awaited[0].append <= append {
-            let queue = awaited.removeFirst().queue
+            let entries = awaited.removeFirst()
+            let queue = entries.queue
             queue.becameDurable(upTo: append)
+            guard entries.atHandCount > 0 else {
+                serve(queue)
+                continue
+            }
+            let last = takeAtHand(entries.atHandCount, for: queue)
             serve(queue)
+            if let last, !queue.ready.isEmpty, queue.ready[0].sequence <= last {
+                // Not all found a taker, and their memory is wanted: the log has them.
+                queue.atHandMax = max(1, entries.atHandCount - queue.ready.count)
+                fetchedBytes -= queue.letGoOfReady()
+            } else if entries.atHandCount == queue.atHandMax {
+                queue.atHandMax = min(2 * queue.atHandMax, Queue.fetchMessagesMax)
+            }
         }
     }
+
+    /// Saves the store some fetches, if the messages at hand are the queue's next ones and somebody still
+    /// waits for them.
+    @inline(__always)
+    private func takeAtHand(_ count: Int, for queue: Queue) -> EntrySequence? {
+        let isWaitedFor = queue.canTakeNext && queue.waiting.first() != nil
+        var last: EntrySequence?
+        for _ in 0..<count {
+            let item = messagesAtHand.next()
+            guard isWaitedFor, item.sequence == queue.cursor else { continue }
+            last = item.sequence
+            fetchedBytes += item.message.byteCount
+            queue.take(consume item, by: &smallRun)
+        }
+        return last
+    }
+}
+
+/// Entries of a queue that become durable together.
+struct AwaitedEntries {
+    let append: AppendID
+    let queue: Queue
+    /// Messages of them that are at hand.
+    var atHandCount = 0
 }

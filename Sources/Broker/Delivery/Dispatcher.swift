@@ -33,7 +33,9 @@ final class Dispatcher {
     private var deferred: [Queue] = []
 
     /// Queues with entries that are not durable yet, once for each group that touched them.
-    var awaited = UniqueDeque<(append: AppendID, queue: Queue)>()
+    var awaited = UniqueDeque<AwaitedEntries>()
+    /// Messages of some of these entries, in the same order.
+    var messagesAtHand = MessagesAtHand()
     /// The last ticket or moment given out; orders waiting places and ends of credit.
     private var moment: UInt64 = 0
     /// Bytes of all messages fetched and not delivered.
@@ -369,6 +371,7 @@ final class Dispatcher {
     func fail(_ reason: String) {
         guard failure == nil else { return }
         failure = reason
+        messagesAtHand.removeAll()
         effects.removeAll { effect in
             if case .deliver = effect { true } else { false }
         }

@@ -19,6 +19,10 @@ struct WaitingLine {
         places.append(Place(feed: feed, ticket: ticket))
     }
 
+    /// True if nobody waits; false says little, for some places may be out of date.
+    @inline(__always)
+    var isEmpty: Bool { places.count == 0 }
+
     /// The one that has waited longest; it keeps its place.
     mutating func first() -> Feed? {
         while let place = places.first {

@@ -49,6 +49,31 @@ extension Queue {
         }
     }
 
+    /// True if the entry at the cursor is the next to deliver.
+    @inline(__always)
+    var canTakeNext: Bool { fetch == .none && ready.isEmpty && returned.isEmpty }
+
+    /// Takes in the message of the entry at the cursor, which need not be fetched; `run` gives the memory for it.
+    @inline(__always)
+    func take(_ item: consuming FetchedMessage, by run: inout UniqueDeque<FetchedMessage>) {
+        if ready.capacity == 0 { swap(&ready, &run) }
+        isCold = false
+        noteForward(item.sequence, bytes: item.message.byteCount)
+        ready.append(item)
+        if ready.count > Self.smallRunMax { hadLargeReady = true }
+    }
+
+    /// Lets go of all that is ready, to fetch it when it is wanted; returns the bytes let go.
+    func letGoOfReady() -> Int {
+        invariant(isPersistent, "only a store has them, too")
+        let bytes = readyBytes
+        cursor = min(cursor, ready[0].sequence)
+        ready = UniqueDeque()
+        hadLargeReady = false
+        readyBytes = 0
+        return bytes
+    }
+
     private func takeForward(
         _ messages: inout UniqueDeque<FetchedMessage>,
         _ next: EntrySequence

@@ -84,6 +84,9 @@ final class Queue {
 
     private(set) var durableEnd: EntrySequence
     var waiting = WaitingLine()
+    /// How many messages at most are kept at hand for those who wait: about as many as they took of the last
+    /// ones.
+    var atHandMax = 1
     var ready = UniqueDeque<FetchedMessage>()
     var returned = UniqueDeque<Returned>()
     var cursor: EntrySequence
@@ -280,13 +283,11 @@ final class Queue {
     func forgetFetched() -> Int {
         guard isPersistent else { return 0 }
         invariant(inFlightCount == 0, "nothing is in flight without a subscriber")
-        if !ready.isEmpty { cursor = min(cursor, ready[0].sequence) }
+        let bytes = ready.isEmpty ? 0 : letGoOfReady()
         if let first = returned.first?.sequence { cursor = min(cursor, first) }
-        let bytes = readyBytes
         ready = UniqueDeque()
         hadLargeReady = false
         returned = UniqueDeque()
-        readyBytes = 0
         fetchMessages = Self.fetchMessagesMin
         switch fetch {
         case .forward, .returned: fetch = .discarded

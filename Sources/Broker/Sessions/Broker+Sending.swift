@@ -48,7 +48,7 @@ extension Broker {
             }
             let sequence = store.enqueue(message, to: queue.id, at: now.wall)
             let append = store.lastAppend
-            dispatcher.appended(sequence, of: message, to: queue, coveredBy: append)
+            dispatcher.appended(sequence, to: queue, coveredBy: append, message)
             return enqueued(queue, append)
         case .fanout(let fanout):
             for child in fanout.children { try admit(message.byteCount, to: child) }
