@@ -119,6 +119,19 @@ struct MessagesAtHandTests {
         #expect(bytes == 0)
     }
 
+    @Test("of a large message, which a socket may get as it is, no memory is kept")
+    func large() {
+        var atHand = MessagesAtHand()
+        let memory = makeMemory()
+        var kept: [Bool] = []
+        for size in [MessagesAtHand.messageBytesMax, MessagesAtHand.messageBytesMax + 1] {
+            let body = memory.getSlice(at: 0, length: size) ?? memory
+            let message = Message(headers: ByteBuffer(), body: body)
+            kept.append(atHand.keep(message, EntrySequence(1), at: 0))
+        }
+        #expect(kept == [true, false])
+    }
+
     @Test("headers that were written anew do not keep their memory")
     func otherHeaders() {
         var atHand = MessagesAtHand()

@@ -25,10 +25,16 @@ struct MessagesAtHand: ~Copyable {
 
     /// Memory that all of them hold at most.
     static let memoryBytesMax = 4 << 20
+    /// A larger message is not kept.
+    ///
+    /// Its body may be handed to a socket as it is, and a client that does not read would keep all the memory
+    /// around it, which is bounded here only until delivery. Small ones are copied into what a client is sent.
+    static let messageBytesMax = 2048
 
-    /// Keeps a message; false if that would take too much.
+    /// Keeps a message; false if it is large, or would take too much.
     @inline(__always)
     mutating func keep(_ message: Message, _ sequence: EntrySequence, at time: UInt64) -> Bool {
+        guard message.byteCount <= Self.messageBytesMax else { return false }
         let bytes = message.body.storageCapacity
         let place = message.body.memoryAddress
         // Headers that were written anew stand in memory that the next message wants.
