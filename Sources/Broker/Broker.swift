@@ -184,6 +184,7 @@ package final class Broker {
         try requireStore()
         dispatcher.now = now
         try registry.apply(changed, now: now)
+        dispatcher.letGoOfMessagesAtHand()
         settings = changed
         attachCreated()
         for queue in registry.queues { dispatcher.setTimer(of: queue) }

@@ -62,6 +62,42 @@ struct MessagesAtHandTests {
         #expect(broker.received(client) == ["M1", "M2"])
     }
 
+    @Test("where nothing at hand could be taken, no more is kept the next time, but one")
+    func notTaken() throws {
+        let (broker, client, subscription) = try broker(prefetch: 100)
+        let queue = try #require(broker.broker.registry.queues.first)
+        for most in [2, 4] {
+            broker.storeReports = false
+            for _ in 0..<queue.atHandMax { try broker.send(client, "/queue/a", "M") }
+            broker.storeReports = true
+            broker.turn()
+            #expect(queue.atHandMax == most)
+        }
+        broker.storeReports = false
+        for _ in 0..<4 { try broker.send(client, "/queue/a", "M") }
+        broker.broker.unsubscribe(client, subscription, now: broker.now)
+        broker.storeReports = true
+        broker.turn()
+        #expect(queue.atHandMax == 1)
+    }
+
+    @Test("a message is not at hand any more once its queue may begin to drop messages")
+    func reload() throws {
+        let (broker, client, _) = try broker(prefetch: 100)
+        broker.storeReports = false
+        try broker.send(client, "/queue/a", "M1")
+        #expect(broker.broker.dispatcher.messagesAtHand.memoryBytes > 0)
+        var settings = BrokerSettings()
+        settings.queueDefaults.overflow = .dropOldest
+        try broker.broker.apply(settings, now: broker.now)
+        let bytes = broker.broker.dispatcher.messagesAtHand.memoryBytes
+        #expect(bytes == 0)
+        try broker.send(client, "/queue/a", "M2")
+        broker.storeReports = true
+        #expect(broker.received(client) == ["M1", "M2"])
+        #expect(broker.store.fetchCount > 0)
+    }
+
     @Test("what came back goes before what is at hand, also if it must be read first")
     func returnedFirst() throws {
         var behaviour = BrokerHarness.grouped
@@ -99,7 +135,7 @@ struct MessagesAtHandTests {
         }
         #expect(kept == 100)
         var bytes = atHand.memoryBytes
-        #expect(bytes == memory.storageCapacity)
+        #expect(bytes == memory.storageCapacity + 100 * MemoryLayout<MessagesAtHand.Item>.stride)
         var others: [ByteBuffer] = []
         repeat {
             others.append(makeMemory())
@@ -108,7 +144,10 @@ struct MessagesAtHandTests {
             EntrySequence(2),
             at: 0
         )
-        #expect(others.count == MessagesAtHand.memoryBytesMax / memory.storageCapacity)
+        let items = 103 * MemoryLayout<MessagesAtHand.Item>.stride
+        #expect(
+            others.count == (MessagesAtHand.memoryBytesMax - items) / memory.storageCapacity
+        )
         let first = atHand.next().sequence
         #expect(first == EntrySequence(1))
         for _ in 1..<100 { _ = atHand.next() }
@@ -116,6 +155,19 @@ struct MessagesAtHandTests {
         #expect(isKeptNow)
         for _ in 0..<others.count { _ = atHand.next() }
         bytes = atHand.memoryBytes
+        #expect(bytes == 0)
+    }
+
+    @Test("of small messages in one piece of memory so many are kept as the bound allows")
+    func boundOfItems() {
+        let memory = makeMemory()
+        var atHand = MessagesAtHand()
+        var kept = 0
+        while kept < 1 << 20, atHand.keep(message(memory), EntrySequence(1), at: 0) { kept += 1 }
+        let room = MessagesAtHand.memoryBytesMax - memory.storageCapacity
+        #expect(kept == room / MemoryLayout<MessagesAtHand.Item>.stride)
+        atHand.removeAll()
+        let bytes = atHand.memoryBytes
         #expect(bytes == 0)
     }
 

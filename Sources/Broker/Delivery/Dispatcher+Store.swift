@@ -156,32 +156,40 @@ extension Dispatcher {
                 serve(queue)
                 continue
             }
-            let last = takeAtHand(entries.atHandCount, for: queue)
+            let taken = takeAtHand(entries.atHandCount, for: queue)
             serve(queue)
-            if let last, !queue.ready.isEmpty, queue.ready[0].sequence <= last {
+            if let taken, !queue.ready.isEmpty, queue.ready[0].sequence <= taken.last {
                 // Not all found a taker, and their memory is wanted: the log has them.
-                queue.atHandMax = max(1, entries.atHandCount - queue.ready.count)
+                queue.keptAtHand(entries.atHandCount, delivered: taken.count - queue.ready.count)
                 fetchedBytes -= queue.letGoOfReady()
-            } else if entries.atHandCount == queue.atHandMax {
-                queue.atHandMax = min(2 * queue.atHandMax, Queue.fetchMessagesMax)
+            } else {
+                queue.keptAtHand(entries.atHandCount, delivered: taken?.count ?? 0)
             }
         }
     }
 
     /// Saves the store some fetches, if the messages at hand are the queue's next ones and somebody still
-    /// waits for them.
+    /// waits for them; returns how many they were.
     @inline(__always)
-    private func takeAtHand(_ count: Int, for queue: Queue) -> EntrySequence? {
+    private func takeAtHand(_ count: Int, for queue: Queue) -> (count: Int, last: EntrySequence)? {
         let isWaitedFor = queue.canTakeNext && queue.waiting.first() != nil
-        var last: EntrySequence?
+        var taken: (count: Int, last: EntrySequence)?
         for _ in 0..<count {
             let item = messagesAtHand.next()
             guard isWaitedFor, item.sequence == queue.cursor else { continue }
-            last = item.sequence
+            taken = ((taken?.count ?? 0) + 1, item.sequence)
             fetchedBytes += item.message.byteCount
             queue.take(consume item, by: &smallRun)
         }
-        return last
+        return taken
+    }
+
+    /// Leaves all that is at hand to the log.
+    ///
+    /// To be called before a queue begins to drop messages, for one that it drops must not be delivered.
+    func letGoOfMessagesAtHand() {
+        messagesAtHand.removeAll()
+        for index in 0..<awaited.count { awaited[index].atHandCount = 0 }
     }
 }
 

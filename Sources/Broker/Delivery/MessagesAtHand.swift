@@ -6,13 +6,14 @@ import NIOCore
 /// Messages that were sent while somebody waited for them, until they are durable.
 ///
 /// Each of them would have to be looked for in the log otherwise. They share the memory in which they were
-/// received: how much of it they keep from being used again is counted, and bounded.
+/// received: how much of it they keep from being used again is counted, and bounded. A piece of memory counts
+/// until the first message in it is taken; those behind it mostly follow at once.
 ///
 /// Confinement: broker loop.
 struct MessagesAtHand: ~Copyable {
     /// Not private: Swift 6.3.1 fails on that in debug builds, where a class holds such a deque.
     struct Item {
-        /// Memory that no message before it holds.
+        /// What it takes itself, and memory that no message before it holds.
         let memoryBytes: Int
         let message: FetchedMessage
     }
@@ -43,15 +44,16 @@ struct MessagesAtHand: ~Copyable {
         // Frames come one behind the other, the first near the beginning: another one farther on, by less than
         // the size of that memory, is in the same. To be wrong in that makes the bound a little less exact.
         let isShared = !items.isEmpty && bytes == sharedBytes && place &- sharedFrom < bytes
-        guard isShared || memoryBytes + bytes <= Self.memoryBytesMax else { return false }
+        let added = MemoryLayout<Item>.stride + (isShared ? 0 : bytes)
+        guard memoryBytes + added <= Self.memoryBytesMax else { return false }
+        memoryBytes += added
         if !isShared {
-            memoryBytes += bytes
             sharedFrom = place
             sharedBytes = bytes
         }
         items.append(
             Item(
-                memoryBytes: isShared ? 0 : bytes,
+                memoryBytes: added,
                 message: FetchedMessage(
                     sequence: sequence,
                     deliveryCount: 0,
@@ -72,7 +74,7 @@ struct MessagesAtHand: ~Copyable {
     }
 
     mutating func removeAll() {
-        items.removeAll()
+        items = UniqueDeque()
         memoryBytes = 0
     }
 }

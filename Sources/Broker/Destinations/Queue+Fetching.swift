@@ -63,6 +63,16 @@ extension Queue {
         if ready.count > Self.smallRunMax { hadLargeReady = true }
     }
 
+    /// Has as many messages kept at hand as found a taker, or twice as many as before if all did.
+    @inline(__always)
+    func keptAtHand(_ count: Int, delivered: Int) {
+        if delivered < count {
+            atHandMax = max(1, delivered)
+        } else if count == atHandMax {
+            atHandMax = min(2 * atHandMax, Self.fetchMessagesMax)
+        }
+    }
+
     /// Lets go of all that is ready, to fetch it when it is wanted; returns the bytes let go.
     func letGoOfReady() -> Int {
         invariant(isPersistent, "only a store has them, too")
