@@ -33,7 +33,7 @@ package final class LogStore {
     var groupStart: LogPosition?
     var nextGroup: UInt64
     var isInUnit = false
-    var settling: [QueueState] = []
+    var pendingSettles = PendingSettles()
     /// When the first of these settles was left for later.
     private var settlesSince: MonotonicTime?
     /// Somebody waits for what was appended in this turn.
@@ -157,7 +157,7 @@ package final class LogStore {
 
     /// The group that covers everything appended so far, or nil if all of that is durable.
     package var pendingGroup: UInt64? {
-        if groupStart != nil || !settling.isEmpty { return nextGroup }
+        if groupStart != nil || !pendingSettles.isEmpty { return nextGroup }
         return nextGroup - 1 > durableGroup ? nextGroup - 1 : nil
     }
 
@@ -220,7 +220,7 @@ package final class LogStore {
     /// Removes a queue with all its entries.
     package func delete(_ id: QueueID) {
         guard failure == nil, let queue = state.queue(id) else { return }
-        settling.removeAll { $0 === queue }
+        pendingSettles.removeAll(of: id)
         activeQueues.removeAll { $0 === queue }
         prepare(DeleteQueueRecord.length)
         append(DeleteQueueRecord.length) { span, flags, seed in
@@ -326,7 +326,7 @@ package final class LogStore {
     /// Says that an entry is done; false if it is unknown or was done before.
     ///
     /// The record follows at the turn's end or, if nobody waits for it, within `settleDelay`, merged
-    /// with the others of the queue.
+    /// with the others.
     @discardableResult
     package func settle(
         _ id: QueueID,
@@ -337,16 +337,8 @@ package final class LogStore {
         guard failure == nil, let queue = state.queue(id),
             let freed = state.settle(queue, sequence.value, bytes: bytes)
         else { return false }
-        if queue.pendingSettles.isEmpty {
-            settling.append(queue)
-        } else if queue.pendingSettleReason != reason
-            || queue.pendingSettles.count == SettleRecord.rangesMax
-        {
-            appendSettles(of: queue)
-        }
-        queue.pendingSettleReason = reason
-        queue.pendingSettleBytes += freed
-        queue.pendingSettles.add(sequence.value)
+        if !pendingSettles.takes(reason: reason) { appendSettles() }
+        pendingSettles.add(sequence.value, bytes: freed, reason: reason, of: queue)
         return true
     }
 
@@ -442,7 +434,7 @@ package final class LogStore {
     /// for them, or they have waited long enough.
     private func areSettlesDue(_ now: MonotonicTime) -> Bool {
         guard groupStart == nil, !isAwaited, options.settleDelay != .zero else { return true }
-        if settling.isEmpty { return false }
+        if pendingSettles.isEmpty { return false }
         let since = settlesSince ?? now
         settlesSince = since
         return now >= since.advanced(by: options.settleDelay)
@@ -450,24 +442,19 @@ package final class LogStore {
 
     func flushSettles() {
         settlesSince = nil
-        while let queue = settling.popLast() { appendSettles(of: queue) }
+        if !pendingSettles.isEmpty { appendSettles() }
     }
 
-    func appendSettles(of queue: QueueState) {
-        let count = queue.pendingSettles.count
-        if count == 0 { return }
-        append(SettleRecord.length(ranges: count)) { span, flags, seed in
+    private func appendSettles() {
+        append(SettleRecord.length(runs: pendingSettles.count)) { span, flags, seed in
             SettleRecord.append(
                 to: &span,
-                queue: queue.id,
-                reason: queue.pendingSettleReason,
-                bytes: queue.pendingSettleBytes,
-                ranges: queue.pendingSettles,
+                pendingSettles,
                 flags: flags,
                 seed: seed
             )
         }
-        queue.forgetPendingSettles()
+        pendingSettles.removeAll()
     }
 
     // MARK: Turns

@@ -103,6 +103,9 @@ def dump_records(environment):
     settles = lines(environment, "dump", "--records", "--queue", "/queue/orders",
                     "--sequence", "2", data)
     assert {record["kind"] for record in settles} == {"message", "settle"}, settles
+    runs = [run for record in settles if record["kind"] == "settle" for run in record["runs"]]
+    assert {run["queue"] for run in runs} == {"/queue/orders"}, runs
+    assert all(run["first"] <= 2 < run["first"] + run["count"] for run in runs), runs
     done = subprocess.run(f"{environment.options.log_tool} dump {data} | head -1; "
                           "exit ${PIPESTATUS[0]}", shell=True, executable="/bin/bash",
                           capture_output=True, text=True, timeout=30)

@@ -68,7 +68,7 @@ import Testing
             "SegmentHeader",
             encoded,
             [
-                "magic": Array("RATORSEG".utf8), "version": bytes(UInt32(2)),
+                "magic": Array("RATORSEG".utf8), "version": bytes(UInt32(3)),
                 "checksum": bytes(HandDecoder.crc32c(0, zeroed)),
                 "store id": bytes(header.store.high) + bytes(header.store.low),
                 "segment": bytes(UInt64(0x2122_2324)), "epoch": bytes(header.epoch),
@@ -95,7 +95,7 @@ import Testing
             Array(encoded[..<16]),
             [
                 "checksum": bytes(HandDecoder.crc32c(seed, Array(encoded[4...]))),
-                "length": bytes(UInt32(40)), "kind": [3], "flags": [1],
+                "length": bytes(UInt32(40)), "kind": [12], "flags": [1],
                 "count": bytes(UInt16(0x0203)), "word": bytes(UInt32(0x0405_0607)),
             ]
         )
@@ -169,24 +169,76 @@ import Testing
 
     @Test("the settle record stands as documented")
     func settle() {
-        let settle = SettleRecord(
-            queue: QueueID(7),
-            reason: 3,
-            bytes: 0x0102_0304_0506_0708,
-            ranges: [
-                SequenceRange(first: 0x1112_1314_1516_1718, count: 0x2122_2324),
-                SequenceRange(first: 0x3132_3334_3536_3738, count: 0x4142_4344),
-            ]
-        )
+        let queue = QueueState(id: QueueID(7), name: "q")
+        var settles = PendingSettles()
+        for number in 0..<3 as Range<UInt64> {
+            settles.add(
+                0x1112_1314_1516_1718 + number,
+                bytes: 0x1112_1314,
+                reason: 3,
+                of: queue
+            )
+        }
+        let record = record(SettleRecord.length(runs: 1)) { span in
+            SettleRecord.append(to: &span, settles, flags: 0, seed: seed)
+        }
+        #expect(Array(record[12..<16]) == [3, 0, 0, 0])
         check(
             "SettleRecord",
-            record(SettleRecord.length(ranges: 2)) { settle.append(to: &$0, flags: 0, seed: seed) },
+            record,
             [
-                "bytes": bytes(settle.bytes), "reason": [3], "reserved": [0, 0, 0],
-                "ranges": settle.ranges.flatMap { bytes($0.first) + bytes($0.count) },
+                "queue": bytes(UInt32(7)), "sequences": bytes(UInt32(3)),
+                "first": bytes(UInt64(0x1112_1314_1516_1718)),
+                "bytes": bytes(UInt32(3 * 0x1112_1314)),
+            ],
+            sizes: [:],
+            padding: 4
+        )
+    }
+
+    @Test("the settle record of one queue, which is only read, stands as documented")
+    func settleOfQueue() throws {
+        let ranges = [
+            SequenceRange(first: 0x1112_1314_1516_1718, count: 3),
+            SequenceRange(first: 0x3132_3334_3536_3738, count: 2),
+        ]
+        let record = record(56) { span in
+            span.appendRecord(
+                .settleOfQueue,
+                length: 56,
+                flags: 0,
+                count: 2,
+                word: 7,
+                seed: seed
+            ) { span in
+                span.append64(104)
+                span.append32(4)
+                for range in ranges {
+                    span.append64(range.first)
+                    span.append32(range.count)
+                }
+            }
+        }
+        check(
+            "QueueSettleRecord",
+            record,
+            [
+                "bytes": bytes(UInt64(104)), "reason": [4], "reserved": [0, 0, 0],
+                "ranges": ranges.flatMap { bytes($0.first) + bytes($0.count) },
             ],
             sizes: ["12 × count": 24],
             padding: 4
+        )
+        let all = record.span.bytes
+        let header = RecordHeader(all, at: 0)
+        let decoded = header.flatMap { SettleRecord($0, all, at: 0) }
+        let read = try #require(decoded)
+        #expect(read.reason == 4)
+        #expect(
+            read.runs == [
+                SettledRun(queue: QueueID(7), first: ranges[0].first, count: 3, bytes: 60),
+                SettledRun(queue: QueueID(7), first: ranges[1].first, count: 2, bytes: 44),
+            ]
         )
     }
 

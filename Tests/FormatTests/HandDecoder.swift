@@ -37,8 +37,8 @@ struct HandDecoder {
 
     /// All records of the segment, each checked.
     func records() throws -> [Record] {
-        guard text(0, 8) == "RATORSEG", number(8, 4) == 2 else {
-            throw Failure(description: "no segment of version 2")
+        guard text(0, 8) == "RATORSEG", number(8, 4) == 3 else {
+            throw Failure(description: "no segment of version 3")
         }
         var head = Array(bytes[..<64])
         head.replaceSubrange(12..<16, with: [0, 0, 0, 0])
@@ -95,13 +95,13 @@ struct HandDecoder {
             let headers = at + 28 + count * 12
             return "message at \(number(at + 16, 8)) to \(entries.joined(separator: " ")) "
                 + "[\(text(headers, word))] [\(text(headers + word, number(at + 24, 4)))]"
-        case 3:
-            let ranges = (0..<count).map { index in
-                let start = at + 28 + index * 12
-                return "\(number(start, 8))+\(number(start + 8, 4))"
+        case 12:
+            let runs = (0..<count).map { index in
+                let start = at + 16 + index * 20
+                return "\(number(start, 4)): \(number(start + 8, 8))+\(number(start + 4, 4)) "
+                    + "bytes \(number(start + 16, 4))"
             }
-            return "settle \(word) reason \(number(at + 24, 1)) bytes \(number(at + 16, 8)) "
-                + ranges.joined(separator: " ")
+            return "settle for reason \(word) \(runs.joined(separator: ", "))"
         case 5:
             return "queue \(word) next \(number(at + 16, 8)) "
                 + text(at + 32, number(at + 24, 4))

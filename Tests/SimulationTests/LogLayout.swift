@@ -11,8 +11,8 @@ struct LogLayout {
             case segmentHeader
             case group(durable: LogPosition)
             case message([SettleKey])
-            /// Settles, requeues, purges, deletes: entries of the queue may come back without it.
-            case change(queue: UInt32)
+            /// Settles, requeues, purges, deletes: entries of the queues may come back without it.
+            case change(queues: [UInt32])
             case name(queue: UInt32)
             case footer
             case unitEnd
@@ -102,7 +102,10 @@ struct LogLayout {
                     return SettleKey(queue: queue.value, sequence: sequence.value)
                 }
             )
-        case .settle, .requeue, .purge, .deleteQueue: return .change(queue: header.word)
+        case .settle, .settleOfQueue:
+            let runs = SettleRecord(header, bytes, at: offset)?.runs ?? []
+            return .change(queues: runs.map(\.queue.value))
+        case .requeue, .purge, .deleteQueue: return .change(queues: [header.word])
         case .queue: return .name(queue: header.word)
         case .unitEnd: return .unitEnd
         case .footer, .group, .block, .index: return .footer

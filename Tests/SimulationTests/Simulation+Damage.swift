@@ -171,7 +171,7 @@ extension Simulation {
         case .message(let entries):
             // Where a packed form serves, nobody misses what is in the segment.
             if isReplayed || hit.isServing { hit.mayMiss.formUnion(entries) }
-        case .change(let queue): if isReplayed { hit.mayReturn.insert(queue) }
+        case .change(let queues): if isReplayed { hit.mayReturn.formUnion(queues) }
         case .name(let queue): if isReplayed { hit.mayForget.insert(queue) }
         case .segmentHeader, .group, .footer, .unitEnd: break
         }

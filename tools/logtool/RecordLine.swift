@@ -75,11 +75,7 @@ struct RecordLine {
         if filter.asksForHeaders { return false }
         switch record {
         case .settle(let settle):
-            return isOfQueue(settle.queue) {
-                settle.ranges.contains { range in
-                    (0..<UInt64(range.count)).contains { filter.takes(sequence: range.first + $0) }
-                }
-            }
+            return settle.runs.contains { passes($0, name) }
         case .requeue(let requeue):
             return isOfQueue(requeue.queue) { filter.takes(sequence: requeue.sequence) }
         case .queue(let queue):
@@ -89,6 +85,12 @@ struct RecordLine {
         case .group, .footer, .unitEnd: return filter.isOpen && !filter.asksForSequences
         case .message, .unreadable, .damage: return true
         }
+    }
+
+    private func passes(_ run: SettledRun, _ name: (UInt32) -> String?) -> Bool {
+        (filter.isOpen || filter.takes(queue: name(run.queue.value) ?? ""))
+            && (!filter.asksForSequences
+                || (0..<UInt64(run.count)).contains { filter.takes(sequence: run.first + $0) })
     }
 
     // MARK: Fields
@@ -152,7 +154,6 @@ struct RecordLine {
     }
 
     private mutating func write(_ settle: SettleRecord, _ name: (UInt32) -> String?) {
-        queue(settle.queue, name)
         switch settle.reason {
         case 1: line.field("reason", "acknowledged")
         case 2: line.field("reason", "expired")
@@ -160,12 +161,14 @@ struct RecordLine {
         case 4: line.field("reason", "dropped")
         case let other: line.field("reason", "\(other)")
         }
-        line.field("bytes", settle.bytes)
-        line.openArray("ranges")
-        for range in settle.ranges {
+        line.openArray("runs")
+        // There may be thousands, of as many queues.
+        for run in settle.runs where passes(run, name) {
             line.openObject()
-            line.field("first", range.first)
-            line.field("count", range.count)
+            queue(run.queue, name)
+            line.field("first", run.first)
+            line.field("count", run.count)
+            line.field("bytes", run.bytes)
             line.closeObject()
         }
         line.closeArray()

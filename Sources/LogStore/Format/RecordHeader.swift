@@ -2,7 +2,8 @@
 package enum RecordKind: UInt8, Sendable, CaseIterable {
     case group = 1
     case message = 2
-    case settle = 3
+    /// Only in segments of versions 1 and 2.
+    case settleOfQueue = 3
     case requeue = 4
     case queue = 5
     case deleteQueue = 6
@@ -12,6 +13,7 @@ package enum RecordKind: UInt8, Sendable, CaseIterable {
     /// Only in packed segments, like `index`.
     case block = 10
     case index = 11
+    case settle = 12
 }
 
 /// The 16 bytes that every record begins with (`docs/format.md`, "Record header").

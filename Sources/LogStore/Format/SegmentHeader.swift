@@ -2,8 +2,9 @@
 package struct SegmentHeader: Equatable, Sendable {
     package static let byteCount = 64
     package static let magic: UInt64 = 0x4745_5352_4F54_4152  // "RATORSEG" as bytes
-    /// Version 1 knew no expiring messages and no requeued entries that wait.
-    package static let formatVersion: UInt32 = 2
+    /// Version 2 has a settle record for each queue, version 1 knew no expiring messages and no requeued
+    /// entries that wait either.
+    package static let formatVersion: UInt32 = 3
 
     package let store: StoreID
     package let segment: UInt32

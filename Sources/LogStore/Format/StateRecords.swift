@@ -16,81 +16,130 @@ package struct SequenceRange: Equatable, Sendable {
     var end: UInt64 { first + UInt64(count) }
 }
 
-/// Entries of one queue are done (`docs/format.md`, "Settle record").
-package struct SettleRecord: Equatable, Sendable {
-    static let fixedByteCount = 28
-    static let rangeByteCount = 12
-    /// Longer lists are split over several records.
-    static let rangesMax = 4096
-
+/// A run of settled entries of one queue.
+package struct SettledRun: Equatable, Sendable {
     package let queue: QueueID
-    package let reason: UInt8
-    /// Headers and bodies of what is settled, summed.
-    package let bytes: UInt64
-    package let ranges: [SequenceRange]
+    package private(set) var count: UInt32
+    package let first: UInt64
+    /// Headers and bodies of these entries, summed; a new record has 32 bits for them.
+    package private(set) var bytes: UInt64
 
-    static func length(ranges: Int) -> Int {
-        roundedUpToEight(fixedByteCount + ranges * rangeByteCount)
+    package init(queue: QueueID, first: UInt64, count: UInt32, bytes: UInt64) {
+        self.queue = queue
+        self.count = count
+        self.first = first
+        self.bytes = bytes
     }
 
-    init(queue: QueueID, reason: UInt8, bytes: UInt64, ranges: [SequenceRange]) {
-        self.queue = queue
-        self.reason = reason
-        self.bytes = bytes
-        self.ranges = ranges
+    package var range: SequenceRange { SequenceRange(first: first, count: count) }
+
+    /// Takes in an entry of a queue if it is the one behind its last one; false if not.
+    @inline(__always)
+    mutating func goOn(with sequence: UInt64, bytes: UInt64, of queue: QueueID) -> Bool {
+        guard self.queue == queue, first + UInt64(count) == sequence,
+            self.bytes + bytes <= UInt32.max, count < UInt32.max
+        else { return false }
+        count += 1
+        self.bytes += bytes
+        return true
+    }
+}
+
+/// Entries are done, of one queue or of many, all for one reason (`docs/format.md`, "Settle record").
+package struct SettleRecord: Equatable, Sendable {
+    static let fixedByteCount = 16
+    static let runByteCount = 20
+    /// Longer lists are split over several records.
+    static let runsMax = 4096
+
+    package let reason: UInt8
+    package let runs: [SettledRun]
+
+    static func length(runs: Int) -> Int {
+        roundedUpToEight(fixedByteCount + runs * runByteCount)
     }
 
     package init?(_ header: RecordHeader, _ bytes: RawSpan, at offset: Int) {
-        guard header.kind == .settle, header.count > 0,
-            header.length == Self.length(ranges: header.count)
-        else { return nil }
-        queue = QueueID(header.word)
-        self.bytes = bytes.uint64(at: offset + 16)
-        reason = bytes.uint8(at: offset + 24)
-        ranges = (0..<header.count).map { index in
-            let at = offset + Self.fixedByteCount + index * Self.rangeByteCount
-            return SequenceRange(first: bytes.uint64(at: at), count: bytes.uint32(at: at + 8))
+        switch header.kind {
+        case .settle:
+            guard header.count > 0, header.length == Self.length(runs: header.count),
+                let reason = UInt8(exactly: header.word)
+            else { return nil }
+            self.reason = reason
+            runs = (0..<header.count).map { index in
+                let at = offset + Self.fixedByteCount + index * Self.runByteCount
+                return SettledRun(
+                    queue: QueueID(bytes.uint32(at: at)),
+                    first: bytes.uint64(at: at + 8),
+                    count: bytes.uint32(at: at + 4),
+                    bytes: UInt64(bytes.uint32(at: at + 16))
+                )
+            }
+        case .settleOfQueue:
+            guard let record = QueueSettleRecord(header, bytes, at: offset) else { return nil }
+            reason = record.reason
+            runs = record.runs
+        default: return nil
         }
     }
 
-    func append(to span: inout OutputRawSpan, flags: UInt8, seed: UInt32) {
-        Self.append(
-            to: &span,
-            queue: queue,
-            reason: reason,
-            bytes: bytes,
-            ranges: SettledRanges(ranges),
-            flags: flags,
-            seed: seed
-        )
-    }
-
-    /// The same without a record's value, so that the ranges are only lent.
     @inline(__always)
     static func append(
         to span: inout OutputRawSpan,
-        queue: QueueID,
-        reason: UInt8,
-        bytes: UInt64,
-        ranges: SettledRanges,
+        _ settles: PendingSettles,
         flags: UInt8,
         seed: UInt32
     ) {
         span.appendRecord(
             .settle,
-            length: length(ranges: ranges.count),
+            length: length(runs: settles.count),
             flags: flags,
-            count: ranges.count,
-            word: queue.value,
+            count: settles.count,
+            word: UInt32(settles.reason),
             seed: seed
         ) { span in
-            span.append64(bytes)
-            span.append(reason, as: UInt8.self)
-            span.append(repeating: 0, count: 3, as: UInt8.self)
-            for index in 0..<ranges.count {
-                span.append64(ranges[index].first)
-                span.append32(ranges[index].count)
+            for index in 0..<settles.count {
+                let run = settles[index]
+                span.append32(run.queue.value)
+                span.append32(run.count)
+                span.append64(run.first)
+                span.append32(UInt32(clamping: run.bytes))
             }
+        }
+    }
+}
+
+/// Entries of one queue are done, as segments of versions 1 and 2 say it (`docs/format.md`, "Settle record
+/// of one queue").
+private struct QueueSettleRecord {
+    static let fixedByteCount = 28
+    static let rangeByteCount = 12
+
+    let reason: UInt8
+    /// Each with its share of the bytes, which are a sum over all.
+    let runs: [SettledRun]
+
+    init?(_ header: RecordHeader, _ bytes: RawSpan, at offset: Int) {
+        let length = Self.fixedByteCount + header.count * Self.rangeByteCount
+        guard header.count > 0, header.length == roundedUpToEight(length) else { return nil }
+        reason = bytes.uint8(at: offset + 24)
+        let ranges = (0..<header.count).map { index in
+            let at = offset + Self.fixedByteCount + index * Self.rangeByteCount
+            return SequenceRange(first: bytes.uint64(at: at), count: bytes.uint32(at: at + 8))
+        }
+        var bytesLeft = bytes.uint64(at: offset + 16)
+        var entriesLeft = ranges.reduce(0) { $0 + UInt64($1.count) }
+        runs = ranges.map { range in
+            let count = UInt64(range.count)
+            let share = count == entriesLeft ? bytesLeft : bytesLeft / entriesLeft * count
+            bytesLeft -= share
+            entriesLeft -= count
+            return SettledRun(
+                queue: QueueID(header.word),
+                first: range.first,
+                count: range.count,
+                bytes: share
+            )
         }
     }
 }

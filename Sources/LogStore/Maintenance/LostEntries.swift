@@ -31,9 +31,11 @@ struct DamagedRange {
                     let (queue, sequence) = record.entry(index, in: bytes)
                     if isKnown(queue) { hinted.append((queue, sequence.value)) }
                 }
-            } else if let record = SettleRecord(header, bytes, at: at), isKnown(record.queue) {
+            } else if let record = SettleRecord(header, bytes, at: at) {
                 // The bytes are damaged: a range may be any number.
-                unsettled += record.ranges.filter(\.isPossible).map { (record.queue, $0) }
+                for run in record.runs where isKnown(run.queue) && run.range.isPossible {
+                    unsettled.append((run.queue, run.range))
+                }
             }
             at += header.length
         }

@@ -135,7 +135,8 @@ private final class RecordPass: ReplayObserver {
         switch header.kind {
         case .group: nil
         case .message: MessageRecord(header, bytes, at: local).map { .message($0) }
-        case .settle: SettleRecord(header, bytes, at: local).map { .settle($0) }
+        case .settle, .settleOfQueue:
+            SettleRecord(header, bytes, at: local).map { .settle($0) }
         case .requeue: RequeueRecord(header, bytes, at: local).map { .requeue($0) }
         case .queue: QueueRecord(header, bytes, at: local).map { .queue($0) }
         case .deleteQueue: DeleteQueueRecord(header).map { .deleteQueue($0) }

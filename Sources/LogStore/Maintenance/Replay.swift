@@ -574,7 +574,8 @@ struct Replay<Files: FileSystem> {
                     offset: offset
                 )
             )
-        case .settle: return SettleRecord(header, bytes, at: local).map { .settle($0) }
+        case .settle, .settleOfQueue:
+            return SettleRecord(header, bytes, at: local).map { .settle($0) }
         case .requeue: return RequeueRecord(header, bytes, at: local).map { .requeue($0) }
         case .queue:
             return QueueRecord(header, bytes, at: local).map { .queue($0, segment: segment) }
@@ -630,14 +631,14 @@ struct Replay<Files: FileSystem> {
 
     /// Settles what a record lists.
     ///
-    /// Its bytes are a sum, so each entry gets its share of the rest.
+    /// A run's bytes are a sum, so each entry gets its share of the rest.
     private func settle(_ record: SettleRecord) {
-        guard let queue = state.queue(record.queue) else { return }
-        var left = record.ranges.reduce(0) { $0 + UInt64($1.count) }
-        var bytes = record.bytes
-        for range in record.ranges {
-            for sequence in range.first..<range.end {
-                let share = bytes / max(1, left)
+        for run in record.runs {
+            guard let queue = state.queue(run.queue) else { continue }
+            var left = UInt64(run.count)
+            var bytes = run.bytes
+            for sequence in run.range.first..<run.range.end {
+                let share = bytes / left
                 _ = state.settle(queue, sequence, bytes: Int(share))
                 bytes -= share
                 left -= 1

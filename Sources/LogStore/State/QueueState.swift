@@ -9,6 +9,8 @@ final class QueueState {
     let id: QueueID
     /// The segment that `activeOffsets` speaks of.
     private(set) var activeSegment: UInt32 = 0
+    /// Where its last run stood among the store's `pendingSettles`.
+    var lastPendingRun: UInt32 = 0
     private(set) var nextSequence: UInt64
     private(set) var liveCount = 0
     private(set) var liveBytes: UInt64 = 0
@@ -24,12 +26,6 @@ final class QueueState {
     /// How entries came back; only unsettled ones.
     private(set) var requeues: [UInt64: Requeue] = [:]
 
-    // Settles of this turn that are not in a record yet.
-
-    var pendingSettleReason: UInt8 = 0
-    var pendingSettleBytes: UInt64 = 0
-    var pendingSettles = SettledRanges()
-
     private(set) var name: String
 
     /// A list grows from there on as it needs to.
@@ -39,12 +35,6 @@ final class QueueState {
         self.id = id
         self.name = name
         self.nextSequence = nextSequence
-    }
-
-    /// Notes that the settles of this turn are in a record.
-    func forgetPendingSettles() {
-        pendingSettles.removeAll()
-        pendingSettleBytes = 0
     }
 
     /// The oldest unsettled entry, or the next sequence.

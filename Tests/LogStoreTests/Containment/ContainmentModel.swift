@@ -104,11 +104,11 @@ struct ContainmentModel {
             mayForget.formUnion(names)
             // Then the posting lists are the only witness.
             if listsAreHit(piece.file) { needsNoName.formUnion(keys) }
-        case .settle(let queue, let ranges):
+        case .settle(let runs):
             guard isReplayed(piece) else { return }
-            for range in ranges {
-                for sequence in range.first..<range.end {
-                    mayReturn.insert(ContainmentKey(queue: queue, sequence: sequence))
+            for run in runs {
+                for sequence in run.first..<run.first + UInt64(run.count) {
+                    mayReturn.insert(ContainmentKey(queue: run.queue.value, sequence: sequence))
                 }
             }
         case .requeue(let key): if isReplayed(piece) { mayDiffer.insert(key) }

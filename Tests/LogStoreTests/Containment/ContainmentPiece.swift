@@ -14,7 +14,7 @@ struct ContainmentPiece: Sendable {
         case header
         case group(durable: LogPosition)
         case message([ContainmentKey])
-        case settle(queue: UInt32, [SequenceRange])
+        case settle([SettledRun])
         case requeue(ContainmentKey)
         /// Everything in the queue may come back, or the queue itself.
         case purge(queue: UInt32)
@@ -94,11 +94,8 @@ struct ContainmentPiece: Sendable {
         switch header.kind {
         case .message:
             MessageRecord(header, bytes, at: offset).map { .message(keys($0, bytes)) } ?? .footer
-        case .settle:
-            .settle(
-                queue: header.word,
-                SettleRecord(header, bytes, at: offset)?.ranges ?? []
-            )
+        case .settle, .settleOfQueue:
+            .settle(SettleRecord(header, bytes, at: offset)?.runs ?? [])
         case .requeue:
             .requeue(
                 ContainmentKey(

@@ -115,7 +115,7 @@ import Testing
             throws: LogStoreError.newerFormat(
                 file: "/" + name,
                 version: 9,
-                supported: which == 2 ? 4 : 2
+                supported: which == 2 ? 4 : 3
             )
         ) {
             try verify(newer)

@@ -136,7 +136,7 @@ import Testing
         do {
             try open(sample) { contents in
                 var bytes = contents[name] ?? []
-                bytes[8] = 3
+                bytes[8] = 4
                 for index in 12..<16 { bytes[index] = 0 }
                 let crc = Checksum.crc32c(0, bytes.span.bytes.extracting(0..<64))
                 for index in 0..<4 { bytes[12 + index] = UInt8(crc >> (index * 8) & 0xFF) }
@@ -144,7 +144,7 @@ import Testing
             } _: { _, _ in
             }
         } catch let error as LogStoreError { failure = error }
-        guard case .newerFormat(let file, 3, 2) = failure else {
+        guard case .newerFormat(let file, 4, 3) = failure else {
             Issue.record("opened: \(String(describing: failure))")
             return
         }

@@ -87,8 +87,10 @@ import Testing
     func settleRecord() throws {
         let sample = try SampleStore.make(messages: 60)
         let name = sample.file(1)
-        let record = try #require(sample.records(name).first { $0.kind == 3 })
-        let report = try verify(sample.changed(name) { $0[record.offset + 16] ^= 1 })
+        let record = try #require(
+            sample.records(name).first { $0.kind == RecordKind.settle.rawValue }
+        )
+        let report = try verify(sample.changed(name) { $0[record.offset + 32] ^= 1 })
         let item = try #require(report.damage.first)
         #expect(item.queue == "/queue/a")
         #expect(item.entries.isEmpty == false)
