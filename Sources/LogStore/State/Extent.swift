@@ -67,13 +67,15 @@ struct Extent {
 
     /// Settles one entry; false if it was settled before.
     ///
-    /// `bytes` is its size, or nil for the average of what is left.
+    /// `bytes` is its size, or nil for the average of what is left; the last one frees all that is left.
     mutating func settle(_ sequence: UInt64, bytes: Int?) -> (isNew: Bool, bytes: UInt64) {
         if isSettled(sequence) { return (false, 0) }
         let index = UInt32(sequence - first)
-        let freed = min(liveBytes, bytes.map(UInt64.init) ?? liveBytes / UInt64(liveCount))
+        let freed =
+            liveCount == 1
+            ? liveBytes : min(liveBytes, bytes.map(UInt64.init) ?? liveBytes / UInt64(liveCount))
         settledCount += 1
-        liveBytes = isSettled ? 0 : liveBytes - freed
+        liveBytes -= freed
         if index == settledPrefix {
             settledPrefix += 1
             while settledPrefix < count, isInBitmap(settledPrefix) { settledPrefix += 1 }

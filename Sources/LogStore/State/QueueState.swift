@@ -125,7 +125,6 @@ final class QueueState {
         guard extents[index].isSettled else {
             return Settled(bytes: freed, segment: segment, endsExtent: false)
         }
-        liveBytes -= extents[index].liveBytes
         if index == extents.count - 1 { extents.removeLast() } else { extents.remove(at: index) }
         return Settled(bytes: freed, segment: segment, endsExtent: true)
     }

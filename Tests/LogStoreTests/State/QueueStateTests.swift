@@ -45,6 +45,25 @@ import Testing
         }
     }
 
+    @Test("a queue without entries holds no bytes, whatever was said of each")
+    func unequalSizes() {
+        let queue = QueueState(id: QueueID(1), name: "a")
+        queue.beginSegment(1)
+        for bytes in [1_000, 100, 7] {
+            _ = queue.append(
+                queue.nextSequence,
+                bytes: bytes,
+                time: 1,
+                expires: 0,
+                segment: 1,
+                offset: 64
+            )
+        }
+        let freed = [(1, nil), (3, 7), (2, 100)].map { queue.settle($0, bytes: $1)?.bytes }
+        #expect(freed == [369, 7, 731])
+        #expect(queue.liveCount == 0 && queue.liveBytes == 0)
+    }
+
     @Test("the last settle of an extent ends it, and names its segment")
     func extentEnds() throws {
         let queue = queue()
