@@ -183,8 +183,9 @@ package final class Broker {
     package func apply(_ changed: BrokerSettings, now: Instant) throws(BrokerError) {
         try requireStore()
         dispatcher.now = now
-        try registry.apply(changed, now: now)
+        // Before anything changes, for what is changed stays changed when something else is refused.
         dispatcher.letGoOfMessagesAtHand()
+        try registry.apply(changed, now: now)
         settings = changed
         attachCreated()
         for queue in registry.queues { dispatcher.setTimer(of: queue) }
