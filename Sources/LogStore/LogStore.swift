@@ -151,6 +151,8 @@ package final class LogStore {
         }
         prepareSpare()
         askForSpace()
+        // An older program must refuse by name what it cannot read, and finds the version at a segment's head.
+        if recovered.isOlderFormat { roll() }
     }
 
     // MARK: Reading state
@@ -220,7 +222,7 @@ package final class LogStore {
     /// Removes a queue with all its entries.
     package func delete(_ id: QueueID) {
         guard failure == nil, let queue = state.queue(id) else { return }
-        pendingSettles.removeAll(of: id)
+        flushSettles()
         activeQueues.removeAll { $0 === queue }
         prepare(DeleteQueueRecord.length)
         append(DeleteQueueRecord.length) { span, flags, seed in
@@ -337,7 +339,7 @@ package final class LogStore {
         guard failure == nil, let queue = state.queue(id),
             let freed = state.settle(queue, sequence.value, bytes: bytes)
         else { return false }
-        if !pendingSettles.takes(reason: reason) { appendSettles() }
+        if pendingSettles.isFull { appendSettles() }
         pendingSettles.add(sequence.value, bytes: freed, reason: reason, of: queue)
         return true
     }

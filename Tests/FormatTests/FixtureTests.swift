@@ -135,6 +135,32 @@ import Testing
         }
     }
 
+    @Test("what an older program could not read stands in segments of the new version")
+    func newRecords() throws {
+        try withCopy("v4") { directory in
+            var store = try FormatStore(directory)
+            let orders = store.log.queueNames[0].id
+            let settled = try #require(store.log.depth(orders)?.first)
+            store.log.settle(orders, settled, bytes: nil, reason: 1)
+            store.run()
+            store.close()
+            var versions: [UInt8: [UInt32]] = [:]
+            let files = PosixFileSystem()
+            for name in try files.list(directory) where name.hasPrefix("segment-") {
+                let bytes = try FormatDocument.read(directory + "/" + name)
+                let header = try SegmentHeader.decode(bytes.span.bytes)
+                var at = SegmentHeader.byteCount
+                while let record = RecordHeader(bytes.span.bytes, at: at) {
+                    versions[record.kind.rawValue, default: []].append(header.version)
+                    at += record.length
+                }
+            }
+            #expect(versions[RecordKind.settle.rawValue] == [3])
+            #expect(Set(versions[RecordKind.settleOfQueue.rawValue] ?? []) == [2])
+            #expect(try Verifier.run(files, directory: directory).isSound)
+        }
+    }
+
     @Test(
         "times of messages and of returned entries are read from a store of version 4",
         arguments: [true, false]

@@ -175,19 +175,18 @@ import Testing
             settles.add(
                 0x1112_1314_1516_1718 + number,
                 bytes: 0x1112_1314,
-                reason: 3,
+                reason: 4,
                 of: queue
             )
         }
         let record = record(SettleRecord.length(runs: 1)) { span in
             SettleRecord.append(to: &span, settles, flags: 0, seed: seed)
         }
-        #expect(Array(record[12..<16]) == [3, 0, 0, 0])
         check(
             "SettleRecord",
             record,
             [
-                "queue": bytes(UInt32(7)), "sequences": bytes(UInt32(3)),
+                "queue": bytes(UInt32(7)), "sequences": [3, 0, 0], "reason": [4],
                 "first": bytes(UInt64(0x1112_1314_1516_1718)),
                 "bytes": bytes(UInt32(3 * 0x1112_1314)),
             ],
@@ -230,14 +229,16 @@ import Testing
             padding: 4
         )
         let all = record.span.bytes
+        func run(_ first: UInt64, count: UInt32, bytes: UInt64) -> SettledRun {
+            SettledRun(queue: QueueID(7), first: first, count: count, bytes: bytes, reason: 4)
+        }
         let header = RecordHeader(all, at: 0)
         let decoded = header.flatMap { SettleRecord($0, all, at: 0) }
         let read = try #require(decoded)
-        #expect(read.reason == 4)
         #expect(
             read.runs == [
-                SettledRun(queue: QueueID(7), first: ranges[0].first, count: 3, bytes: 60),
-                SettledRun(queue: QueueID(7), first: ranges[1].first, count: 2, bytes: 44),
+                run(ranges[0].first, count: 3, bytes: 60),
+                run(ranges[1].first, count: 2, bytes: 44),
             ]
         )
     }

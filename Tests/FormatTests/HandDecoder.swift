@@ -98,10 +98,10 @@ struct HandDecoder {
         case 12:
             let runs = (0..<count).map { index in
                 let start = at + 16 + index * 20
-                return "\(number(start, 4)): \(number(start + 8, 8))+\(number(start + 4, 4)) "
-                    + "bytes \(number(start + 16, 4))"
+                return "\(number(start, 4)): \(number(start + 8, 8))+\(number(start + 4, 3)) "
+                    + "reason \(number(start + 7, 1)) bytes \(number(start + 16, 4))"
             }
-            return "settle for reason \(word) \(runs.joined(separator: ", "))"
+            return "settle \(runs.joined(separator: ", "))"
         case 5:
             return "queue \(word) next \(number(at + 16, 8)) "
                 + text(at + 32, number(at + 24, 4))

@@ -46,10 +46,10 @@ import Testing
             records.dropFirst(4).map { $0.text.split(separator: " durable")[0] } == [
                 "group 2 epoch 1",
                 "message at 1700000000002 to 1/2 2/1 [n:2\n] [to both]",
-                "settle for reason 1 1: 1+1 bytes 9",
+                "settle 1: 1+1 reason 1 bytes 9",
                 "group 3 epoch 1",
                 "message at 1700000000003 to 2/2 [n:3\n] [moved]",
-                "settle for reason 3 1: 2+1 bytes 11",
+                "settle 1: 2+1 reason 3 bytes 11",
                 "unit end",
                 "message at 1700000000004 to 1/3 [] [last]",
                 "footer; queue 1 from 3 bytes 4 at 576; queue 2 from 1 bytes 20 at 312 464",

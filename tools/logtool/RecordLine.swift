@@ -154,13 +154,6 @@ struct RecordLine {
     }
 
     private mutating func write(_ settle: SettleRecord, _ name: (UInt32) -> String?) {
-        switch settle.reason {
-        case 1: line.field("reason", "acknowledged")
-        case 2: line.field("reason", "expired")
-        case 3: line.field("reason", "dead-lettered")
-        case 4: line.field("reason", "dropped")
-        case let other: line.field("reason", "\(other)")
-        }
         line.openArray("runs")
         // There may be thousands, of as many queues.
         for run in settle.runs where passes(run, name) {
@@ -169,9 +162,20 @@ struct RecordLine {
             line.field("first", run.first)
             line.field("count", run.count)
             line.field("bytes", run.bytes)
+            line.field("reason", Self.reason(run.reason))
             line.closeObject()
         }
         line.closeArray()
+    }
+
+    private static func reason(_ code: UInt8) -> String {
+        switch code {
+        case 1: "acknowledged"
+        case 2: "expired"
+        case 3: "dead-lettered"
+        case 4: "dropped"
+        default: "\(code)"
+        }
     }
 
     private mutating func write(_ footer: SegmentFooter, _ name: (UInt32) -> String?) {

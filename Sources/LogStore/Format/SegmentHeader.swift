@@ -15,25 +15,29 @@ package struct SegmentHeader: Equatable, Sendable {
     /// The file's length when the segment was begun, 0 if it was not prepared: until its footer is
     /// there the file is never shorter.
     package let preparedBytes: Int
+    /// What program wrote it; this one's unless it was read.
+    package let version: UInt32
 
     package init(
         store: StoreID,
         segment: UInt32,
         epoch: UInt64,
         createdMilliseconds: UInt64,
-        preparedBytes: Int
+        preparedBytes: Int,
+        version: UInt32 = formatVersion
     ) {
         self.store = store
         self.segment = segment
         self.epoch = epoch
         self.createdMilliseconds = createdMilliseconds
         self.preparedBytes = preparedBytes
+        self.version = version
     }
 
     func encode(into span: inout OutputRawSpan) {
         let bytes = [UInt8].encoded(count: Self.byteCount) { span in
             span.append64(Self.magic)
-            span.append32(Self.formatVersion)
+            span.append32(version)
             span.append32(0)
             span.append64(store.high)
             span.append64(store.low)
@@ -71,7 +75,8 @@ package struct SegmentHeader: Equatable, Sendable {
             segment: UInt32(truncatingIfNeeded: bytes.uint64(at: 32)),
             epoch: bytes.uint64(at: 40),
             createdMilliseconds: bytes.uint64(at: 48),
-            preparedBytes: Int(truncatingIfNeeded: bytes.uint64(at: 56))
+            preparedBytes: Int(truncatingIfNeeded: bytes.uint64(at: 56)),
+            version: version
         )
     }
 }

@@ -16,28 +16,38 @@ package struct SequenceRange: Equatable, Sendable {
     var end: UInt64 { first + UInt64(count) }
 }
 
-/// A run of settled entries of one queue.
+/// A run of entries of one queue that were settled for one reason.
 package struct SettledRun: Equatable, Sendable {
     package let queue: QueueID
+    /// At most `countMax` in a new record.
     package private(set) var count: UInt32
     package let first: UInt64
     /// Headers and bodies of these entries, summed; a new record has 32 bits for them.
     package private(set) var bytes: UInt64
+    package let reason: UInt8
 
-    package init(queue: QueueID, first: UInt64, count: UInt32, bytes: UInt64) {
+    static let countMax: UInt32 = 1 << 24 - 1
+
+    package init(queue: QueueID, first: UInt64, count: UInt32, bytes: UInt64, reason: UInt8) {
         self.queue = queue
         self.count = count
         self.first = first
         self.bytes = bytes
+        self.reason = reason
     }
 
     package var range: SequenceRange { SequenceRange(first: first, count: count) }
 
     /// Takes in an entry of a queue if it is the one behind its last one; false if not.
     @inline(__always)
-    mutating func goOn(with sequence: UInt64, bytes: UInt64, of queue: QueueID) -> Bool {
-        guard self.queue == queue, first + UInt64(count) == sequence,
-            self.bytes + bytes <= UInt32.max, count < UInt32.max
+    mutating func goOn(
+        with sequence: UInt64,
+        bytes: UInt64,
+        reason: UInt8,
+        of queue: QueueID
+    ) -> Bool {
+        guard self.queue == queue, first + UInt64(count) == sequence, self.reason == reason,
+            self.bytes + bytes <= UInt32.max, count < Self.countMax
         else { return false }
         count += 1
         self.bytes += bytes
@@ -45,14 +55,13 @@ package struct SettledRun: Equatable, Sendable {
     }
 }
 
-/// Entries are done, of one queue or of many, all for one reason (`docs/format.md`, "Settle record").
+/// Entries are done, of one queue or of many (`docs/format.md`, "Settle record").
 package struct SettleRecord: Equatable, Sendable {
     static let fixedByteCount = 16
     static let runByteCount = 20
     /// Longer lists are split over several records.
     static let runsMax = 4096
 
-    package let reason: UInt8
     package let runs: [SettledRun]
 
     static func length(runs: Int) -> Int {
@@ -62,22 +71,21 @@ package struct SettleRecord: Equatable, Sendable {
     package init?(_ header: RecordHeader, _ bytes: RawSpan, at offset: Int) {
         switch header.kind {
         case .settle:
-            guard header.count > 0, header.length == Self.length(runs: header.count),
-                let reason = UInt8(exactly: header.word)
-            else { return nil }
-            self.reason = reason
+            guard header.count > 0, header.length == Self.length(runs: header.count) else {
+                return nil
+            }
             runs = (0..<header.count).map { index in
                 let at = offset + Self.fixedByteCount + index * Self.runByteCount
                 return SettledRun(
                     queue: QueueID(bytes.uint32(at: at)),
                     first: bytes.uint64(at: at + 8),
-                    count: bytes.uint32(at: at + 4),
-                    bytes: UInt64(bytes.uint32(at: at + 16))
+                    count: bytes.uint32(at: at + 4) & SettledRun.countMax,
+                    bytes: UInt64(bytes.uint32(at: at + 16)),
+                    reason: bytes.uint8(at: at + 7)
                 )
             }
         case .settleOfQueue:
             guard let record = QueueSettleRecord(header, bytes, at: offset) else { return nil }
-            reason = record.reason
             runs = record.runs
         default: return nil
         }
@@ -95,13 +103,13 @@ package struct SettleRecord: Equatable, Sendable {
             length: length(runs: settles.count),
             flags: flags,
             count: settles.count,
-            word: UInt32(settles.reason),
+            word: 0,
             seed: seed
         ) { span in
             for index in 0..<settles.count {
                 let run = settles[index]
                 span.append32(run.queue.value)
-                span.append32(run.count)
+                span.append32(run.count | UInt32(run.reason) << 24)
                 span.append64(run.first)
                 span.append32(UInt32(clamping: run.bytes))
             }
@@ -115,14 +123,13 @@ private struct QueueSettleRecord {
     static let fixedByteCount = 28
     static let rangeByteCount = 12
 
-    let reason: UInt8
     /// Each with its share of the bytes, which are a sum over all.
     let runs: [SettledRun]
 
     init?(_ header: RecordHeader, _ bytes: RawSpan, at offset: Int) {
         let length = Self.fixedByteCount + header.count * Self.rangeByteCount
         guard header.count > 0, header.length == roundedUpToEight(length) else { return nil }
-        reason = bytes.uint8(at: offset + 24)
+        let reason = bytes.uint8(at: offset + 24)
         let ranges = (0..<header.count).map { index in
             let at = offset + Self.fixedByteCount + index * Self.rangeByteCount
             return SequenceRange(first: bytes.uint64(at: at), count: bytes.uint32(at: at + 8))
@@ -138,7 +145,8 @@ private struct QueueSettleRecord {
                 queue: QueueID(header.word),
                 first: range.first,
                 count: range.count,
-                bytes: share
+                bytes: share,
+                reason: reason
             )
         }
     }

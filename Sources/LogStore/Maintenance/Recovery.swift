@@ -54,6 +54,8 @@ struct RecoveredLog {
     var end: LogPosition
     /// Whether the segment at `end` has yet to be created.
     var beginsSegment: Bool
+    /// The segment at the log's end has an older version than those that are begun now.
+    var isOlderFormat: Bool
     /// How many bytes the file of the segment at `end` had from the start; 0 = it was not prepared.
     var preparedBytes: Int
     var checkpoints: [UInt64]
@@ -189,6 +191,7 @@ package struct Recovery<Files: FileSystem> {
             nextGroup: log.nextGroup,
             end: log.end,
             beginsSegment: log.beginsSegment,
+            isOlderFormat: log.isOlderFormat,
             preparedBytes: log.preparedBytes,
             checkpoints: checkpointNumbers,
             nextCheckpoint: nextCheckpoint,
@@ -230,6 +233,7 @@ package struct Recovery<Files: FileSystem> {
             nextGroup: 1,
             end: LogPosition(segment: 1, offset: 0),
             beginsSegment: true,
+            isOlderFormat: false,
             preparedBytes: 0,
             checkpoints: [],
             nextCheckpoint: 1,

@@ -42,6 +42,7 @@ struct Replay<Files: FileSystem> {
     private var endIsSealed = true
     /// The file of the segment that was replayed last: its length now, and when it was begun.
     private var lastFile = (bytes: 0, preparedBytes: 0)
+    private var lastVersion = SegmentHeader.formatVersion
     private var lastHeaderIsDamaged = false
     /// The replay ended in a segment where it was told to.
     private var wasStopped = false
@@ -83,6 +84,8 @@ struct Replay<Files: FileSystem> {
         let nextGroup: UInt64
         let end: LogPosition
         let beginsSegment: Bool
+        /// The segment at the log's end has an older version than those that are begun now.
+        let isOlderFormat: Bool
         /// The length of the prepared file that the segment at `end` was made of; 0 = it was none.
         let preparedBytes: Int
     }
@@ -188,6 +191,7 @@ struct Replay<Files: FileSystem> {
                 nextGroup: next,
                 end: LogPosition(segment: number, offset: 0),
                 beginsSegment: true,
+                isOlderFormat: false,
                 preparedBytes: 0
             )
         }
@@ -197,6 +201,7 @@ struct Replay<Files: FileSystem> {
             nextGroup: next,
             end: end,
             beginsSegment: false,
+            isOlderFormat: lastVersion < SegmentHeader.formatVersion,
             preparedBytes: lastFile.preparedBytes
         )
     }
@@ -297,6 +302,7 @@ struct Replay<Files: FileSystem> {
             switch state {
             case .own(let header):
                 lastFile = (reader.size, header.preparedBytes)
+                lastVersion = header.version
                 lastHeaderIsDamaged = false
                 try scan(reader, segment, durable: durable)
             case .damaged, .other:

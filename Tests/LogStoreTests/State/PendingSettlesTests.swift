@@ -7,12 +7,11 @@ import Testing
 struct PendingSettlesTests {
     private let a = QueueState(id: QueueID(1), name: "a")
     private let b = QueueState(id: QueueID(2), name: "b")
-    private let c = QueueState(id: QueueID(3), name: "c")
 
     private func run(_ queue: QueueState, _ first: UInt64, _ count: UInt32, _ bytes: UInt64)
         -> SettledRun
     {
-        SettledRun(queue: queue.id, first: first, count: count, bytes: bytes)
+        SettledRun(queue: queue.id, first: first, count: count, bytes: bytes, reason: 1)
     }
 
     private func runs(_ pending: PendingSettles) -> [SettledRun] {
@@ -38,42 +37,30 @@ struct PendingSettlesTests {
         pending.add(1, bytes: 10, reason: 1, of: b)
         pending.removeAll()
         #expect(pending.isEmpty)
-        pending.add(1, bytes: 10, reason: 2, of: b)
-        pending.add(2, bytes: 10, reason: 2, of: a)
-        pending.add(2, bytes: 10, reason: 2, of: b)
-        #expect(pending.reason == 2)
+        pending.add(1, bytes: 10, reason: 1, of: b)
+        pending.add(2, bytes: 10, reason: 1, of: a)
+        pending.add(2, bytes: 10, reason: 1, of: b)
         #expect(runs(pending) == [run(b, 1, 2, 20), run(a, 2, 1, 10)])
     }
 
-    @Test("a queue that is deleted is left out, and the others' runs stay whole")
-    func deleted() {
+    @Test("a run has one reason")
+    func reasons() {
         var pending = PendingSettles()
-        for queue in [a, b, c] { pending.add(5, bytes: 10, reason: 1, of: queue) }
-        pending.removeAll(of: a.id)
-        for (sequence, queue) in [(6, b), (6, c), (7, b)] as [(UInt64, QueueState)] {
-            pending.add(sequence, bytes: 10, reason: 1, of: queue)
+        for (sequence, reason) in [(1, 1), (2, 1), (3, 4), (4, 4), (5, 1)] as [(UInt64, UInt8)] {
+            pending.add(sequence, bytes: 10, reason: reason, of: a)
         }
-        // Those that stand elsewhere now are not gone on with.
-        let single = [run(b, 5, 1, 10), run(c, 5, 1, 10), run(b, 6, 2, 20), run(c, 6, 1, 10)]
-        #expect(runs(pending) == single)
-        pending.removeAll(of: b.id)
-        #expect(runs(pending) == [single[1], single[3]])
-        pending.removeAll(of: c.id)
-        #expect(pending.isEmpty)
+        let dropped = SettledRun(queue: a.id, first: 3, count: 2, bytes: 20, reason: 4)
+        #expect(runs(pending) == [run(a, 1, 2, 20), dropped, run(a, 5, 1, 10)])
     }
 
-    @Test("a record has one reason, and no more runs than it may have")
-    func limits() {
+    @Test("a list is full when a record can take no more runs")
+    func full() {
         var pending = PendingSettles()
-        #expect(pending.takes(reason: 4))
-        pending.add(1, bytes: 1, reason: 1, of: a)
-        #expect(pending.takes(reason: 1))
-        #expect(!pending.takes(reason: 4))
-        for number in 1..<SettleRecord.runsMax {
+        for number in 0..<SettleRecord.runsMax {
+            #expect(!pending.isFull)
             pending.add(UInt64(1 + 2 * number), bytes: 1, reason: 1, of: a)
         }
-        #expect(pending.count == SettleRecord.runsMax)
-        #expect(!pending.takes(reason: 1))
+        #expect(pending.count == SettleRecord.runsMax && pending.isFull)
     }
 
     @Test("a run whose bytes would not fit into 32 bits goes on as another one")
