@@ -64,7 +64,7 @@ final class Engine {
             )
         } catch {
             if case .damaged(_, let damage) = error {
-                for damage in damage { Self.log(damage, logger) }
+                _ = DamageLog.write(damage, to: logger)
             }
             throw error
         }
@@ -167,8 +167,7 @@ final class Engine {
             report.isNew ? "store created" : "store recovered",
             metadata: metadata
         )
-        metrics.damaged(report.damage.count)
-        for damage in report.damage { Self.log(damage, logger) }
+        metrics.damaged(DamageLog.write(report.damage, to: logger))
         log(report.quarantine)
         for reason in report.unusedCheckpoints {
             logger.warning("checkpoint not used", metadata: [LogKeys.reason: "\(reason)"])
@@ -191,10 +190,6 @@ final class Engine {
                 metadata: [LogKeys.file: "\(file)"]
             )
         }
-    }
-
-    private static func log(_ damage: Damage, _ logger: Logger) {
-        logger.error("damage in the store", metadata: [LogKeys.detail: "\(damage)"])
     }
 
     private func log(_ report: QuarantineReport) {
@@ -276,8 +271,7 @@ final class Engine {
     private func tell(_ notice: StoreNotice) {
         switch notice {
         case .damaged(let list):
-            metrics.damaged(list.count)
-            for damage in list { Self.log(damage, logger) }
+            metrics.damaged(DamageLog.write(list, to: logger))
         case .quarantined(let report):
             log(report)
         case .sendsRefused(let reason?):

@@ -75,7 +75,7 @@ final class TestBroker: Sendable {
             recovered: [],
             now: SystemClock.now()
         )
-        let logger = Logger(label: "test") { _ in LogRecorder(lines: lines) }
+        let logger = lines.logger
         weak var box: State?
         let loop = BrokerLoop(
             eventLoop: eventLoop,
@@ -162,6 +162,9 @@ final class LogLines: Sendable {
     func add(_ line: String) { lines.withLock { $0.append(line) } }
 
     var all: [String] { lines.withLock { $0 } }
+
+    /// A logger that adds to them.
+    var logger: Logger { Logger(label: "test") { _ in LogRecorder(lines: self) } }
 
     /// The lines that begin with a text.
     func beginning(_ text: String) -> [String] { all.filter { $0.hasPrefix(text) } }
