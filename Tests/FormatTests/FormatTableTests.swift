@@ -190,7 +190,6 @@ import Testing
                 "first": bytes(UInt64(0x1112_1314_1516_1718)),
                 "bytes": bytes(UInt32(3 * 0x1112_1314)),
             ],
-            sizes: [:],
             padding: 4
         )
     }

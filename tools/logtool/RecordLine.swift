@@ -62,8 +62,7 @@ struct RecordLine {
     ) -> Bool {
         guard filter.takes(time: time ?? 0) else { return false }
         func isOfQueue(_ id: QueueID, _ isNamed: () -> Bool) -> Bool {
-            (filter.isOpen || filter.takes(queue: name(id.value) ?? ""))
-                && (!filter.asksForSequences || isNamed())
+            passes(id, name, isNamed)
         }
         if case .message(let message) = record {
             let isNamed = (0..<message.entryCount).contains { index in
@@ -88,9 +87,19 @@ struct RecordLine {
     }
 
     private func passes(_ run: SettledRun, _ name: (UInt32) -> String?) -> Bool {
-        (filter.isOpen || filter.takes(queue: name(run.queue.value) ?? ""))
-            && (!filter.asksForSequences
-                || (0..<UInt64(run.count)).contains { filter.takes(sequence: run.first + $0) })
+        passes(run.queue, name) {
+            (0..<UInt64(run.count)).contains { filter.takes(sequence: run.first + $0) }
+        }
+    }
+
+    /// Whether a queue is asked for, and one of its sequences, which `isNamed` looks for, if any are.
+    private func passes(
+        _ queue: QueueID,
+        _ name: (UInt32) -> String?,
+        _ isNamed: () -> Bool
+    ) -> Bool {
+        (filter.isOpen || filter.takes(queue: name(queue.value) ?? ""))
+            && (!filter.asksForSequences || isNamed())
     }
 
     // MARK: Fields

@@ -371,7 +371,7 @@ final class Dispatcher {
     func fail(_ reason: String) {
         guard failure == nil else { return }
         failure = reason
-        messagesAtHand.removeAll()
+        letGoOfMessagesAtHand()
         effects.removeAll { effect in
             if case .deliver = effect { true } else { false }
         }

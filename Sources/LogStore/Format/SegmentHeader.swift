@@ -15,7 +15,7 @@ package struct SegmentHeader: Equatable, Sendable {
     /// The file's length when the segment was begun, 0 if it was not prepared: until its footer is
     /// there the file is never shorter.
     package let preparedBytes: Int
-    /// What program wrote it; this one's unless it was read.
+    /// The format's version when the segment was begun.
     package let version: UInt32
 
     package init(

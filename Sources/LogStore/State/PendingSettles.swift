@@ -2,8 +2,8 @@ import Base
 
 /// Entries of all queues that are settled and in no record yet.
 ///
-/// They are kept as runs, each of one queue and for one reason. A queue knows where its last one stands, and goes on with it:
-/// nothing need be looked for, and nothing done for each queue when the record is written.
+/// They are kept as runs, each of one queue and for one reason. A queue knows where its last one stands, and
+/// goes on with it: nothing need be looked for, and nothing done for each queue when the record is written.
 ///
 /// Confinement: the store's owner.
 struct PendingSettles {
